@@ -1,0 +1,1 @@
+"""The link between processes: frames, their codec and the multiplexed channel."""
