@@ -440,8 +440,32 @@ class ErrorView(msgspec.Struct, frozen=True):
 
 
 RUNTIME_GROUPS = frozenset(
-    "actor api auth client connection core datacenter encoding feature guard handler kv message "
-    "namespace protocol queue request rivetkit schedule sqlite storage validation workflow ws".split()
+    {
+        "actor",
+        "api",
+        "auth",
+        "client",
+        "connection",
+        "core",
+        "datacenter",
+        "encoding",
+        "feature",
+        "guard",
+        "handler",
+        "kv",
+        "message",
+        "namespace",
+        "protocol",
+        "queue",
+        "request",
+        "rivetkit",
+        "schedule",
+        "sqlite",
+        "storage",
+        "validation",
+        "workflow",
+        "ws",
+    }
 )
 """Groups that belong to stator and its peers; any other group is the application's own."""
 

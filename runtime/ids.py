@@ -22,7 +22,7 @@ _TIME_DIGITS, _RANDOM_DIGITS, _SHARD_DIGITS = 9, 16, 4
 _RANDOM_SPACE = 36**_RANDOM_DIGITS
 ID_LENGTH = _TIME_DIGITS + _RANDOM_DIGITS + _SHARD_DIGITS + len(_VERSION)
 RANDOM_BYTES = 16
-"""How many random bytes :func:`make_actor_id` and :func:`make_ray_id` want."""
+"""How many random bytes :func:`make_actor_id` wants."""
 
 
 def shard_of(namespace: str, name: str, key: Sequence[str], shards: int) -> int:
@@ -59,6 +59,17 @@ def shard_of_actor_id(actor_id: str) -> int | None:
     return int(actor_id[-5:-1], 36)
 
 
-def make_ray_id(randomness: bytes) -> str:
-    """Return the id of one request, shown to users and written to logs: 20 characters."""
-    return _base36(int.from_bytes(randomness, "big"), 20)
+class RaySource:
+    """Makes ids of single requests, shown to users and written to logs; unique per process."""
+
+    __slots__ = ("_count", "_prefix")
+
+    def __init__(self, randomness: bytes) -> None:
+        """``randomness`` is at least 8 random bytes: it tells processes and runs apart."""
+        self._prefix = _base36(int.from_bytes(randomness, "big"), 10)
+        self._count = 0
+
+    def next(self) -> str:
+        """Return a fresh id, 10 characters or more."""
+        self._count += 1
+        return f"{self._prefix}{self._count:x}"

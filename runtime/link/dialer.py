@@ -1,0 +1,165 @@
+"""The calling side of a link to one worker: connects, reconnects, matches replies to requests.
+
+States and what happens to a request in each (architecture, "Failure rules"):
+
+===========  ====================================================================
+connected    it is handed over at once
+connecting   it waits; it is handed over after the worker's Hello, or fails with
+             ``guard.actor_ready_timeout`` when ``ready_timeout`` is over
+closed       it fails with ``guard.service_unavailable``
+===========  ====================================================================
+
+A request that was handed over when the link broke fails with ``actor.restarting``: whether the
+worker ran it is unknown, so only the caller may repeat it. One that was not is simply kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from dataclasses import dataclass
+
+from ..errors import ActorReadyTimeout, ActorRestarting, ServiceUnavailable
+from .channel import Channel
+from .frames import Answer, AnyFrame, Hello, Refusal, Reply, Request, Result
+
+RECONNECT_DELAY_S = 0.02
+"""The listening socket belongs to the supervisor and outlives the worker: connecting again is
+cheap, waits in its backlog, and needs no back-off."""
+
+Outcome = tuple[Reply, bytes]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request that was not handed over yet."""
+
+    request: Request
+    payload: bytes
+    reply: asyncio.Future[Outcome]
+    deadline: float
+
+
+class Dialer:
+    """A link to the worker that listens on ``path``, kept up until :meth:`close`."""
+
+    def __init__(self, path: str, hello: Hello, *, ready_timeout: float) -> None:
+        self._path = path
+        self._hello = hello
+        self._ready_timeout = ready_timeout
+        self._loop = asyncio.get_running_loop()
+        self._ids = itertools.count(1)
+        self._channel: Channel | None = None
+        self._opening: Channel | None = None
+        self._handed_over: dict[int, asyncio.Future[Outcome]] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._connecting: asyncio.Task[None] | None = None
+        self._closed = False
+        self.on_connected: asyncio.Event = asyncio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no reply yet."""
+        return len(self._handed_over) + len(self._waiting)
+
+    def next_id(self) -> int:
+        """Return a fresh request id of this link."""
+        return next(self._ids)
+
+    def start(self) -> None:
+        """Connect in the background."""
+        if self._connecting is None and not self._closed:
+            self._connecting = self._loop.create_task(self._connect(), name=f"link {self._path}")
+
+    def request(self, request: Request, payload: bytes = b"") -> asyncio.Future[Outcome]:
+        """Send ``request``, whose id came from :meth:`next_id`, and return its reply's future."""
+        reply: asyncio.Future[Outcome] = self._loop.create_future()
+        channel = self._channel
+        if channel is not None:
+            self._handed_over[request.id] = reply
+            channel.send(request, payload)
+        elif self._closed:
+            reply.set_exception(ServiceUnavailable())
+        else:
+            self._wait_for_link(request, payload, reply)
+        return reply
+
+    def close(self) -> None:
+        """Close the link; whatever still waits fails."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._channel is not None:
+            self._channel.close()
+        self._fail_handed_over()
+        while self._waiting:
+            _fail(self._waiting.popleft().reply, ServiceUnavailable())
+
+    def _wait_for_link(
+        self, request: Request, payload: bytes, reply: asyncio.Future[Outcome]
+    ) -> None:
+        deadline = self._loop.time() + self._ready_timeout
+        if not self._waiting:
+            self._loop.call_at(deadline, self._expire_waiting)
+        self._waiting.append(_Waiting(request, payload, reply, deadline))
+        self.start()
+
+    def _expire_waiting(self) -> None:
+        now = self._loop.time()
+        while self._waiting and (self._waiting[0].deadline <= now or self._waiting[0].reply.done()):
+            _fail(self._waiting.popleft().reply, ActorReadyTimeout())
+        if self._waiting:
+            self._loop.call_at(self._waiting[0].deadline, self._expire_waiting)
+
+    async def _connect(self) -> None:
+        while not self._closed:
+            try:
+                await self._loop.create_unix_connection(
+                    lambda: Channel(self._on_frame, self._on_lost, on_open=self._on_open),
+                    self._path,
+                )
+                return
+            except OSError:
+                # The supervisor is putting the listener in place, or the service is ending.
+                await asyncio.sleep(RECONNECT_DELAY_S)
+
+    def _on_open(self, channel: Channel, _: BaseException | None) -> None:
+        channel.send(self._hello)
+        self._opening = channel
+
+    def _on_frame(self, frame: AnyFrame, payload: bytes) -> None:
+        if isinstance(frame, (Answer, Refusal, Result)):
+            reply = self._handed_over.pop(frame.id, None)
+            if reply is not None and not reply.done():
+                reply.set_result((frame, payload))
+        elif isinstance(frame, Hello):
+            self._hand_over_waiting()
+
+    def _hand_over_waiting(self) -> None:
+        channel = self._channel = self._opening
+        while self._waiting and channel is not None:
+            waiting = self._waiting.popleft()
+            if not waiting.reply.done():
+                self._handed_over[waiting.request.id] = waiting.reply
+                channel.send(waiting.request, waiting.payload)
+        self.on_connected.set()
+
+    def _on_lost(self, channel: Channel, _: BaseException | None) -> None:
+        if self._channel is channel:
+            self._channel = None
+            self.on_connected.clear()
+        self._fail_handed_over()
+        self._connecting = None
+        if not self._closed:
+            self._loop.call_later(RECONNECT_DELAY_S, self.start)
+
+    def _fail_handed_over(self) -> None:
+        lost, self._handed_over = self._handed_over, {}
+        for reply in lost.values():
+            _fail(reply, ActorRestarting(metadata={"retryable": True}))
+
+
+def _fail(reply: asyncio.Future[Outcome], error: Exception) -> None:
+    if not reply.done():
+        reply.set_exception(error)
