@@ -196,19 +196,19 @@ class Actors(Section, frozen=True):
     """Time on_connect may take."""
     on_migrate_timeout: Seconds = 30.0
     """Time on_migrate and the pending migrations may take together."""
-    sleep_timeout: SecondsOrZero = 30.0
+    sleep_timeout: Seconds = 30.0
     """An actor idle for this long is put to sleep."""
-    sleep_grace_period: SecondsOrZero = 15.0
+    sleep_grace_period: Seconds = 15.0
     """Time an actor may take to finish its work and its on_sleep."""
     no_sleep: bool = False
     """Never put idle actors to sleep."""
-    state_save_interval: SecondsOrZero = 1.0
+    state_save_interval: Seconds = 1.0
     """Longest time changes stay unsaved with durability "interval"."""
     max_queue_size: Count = 1000
     """Messages that may wait in the queues of one actor."""
     max_queue_message_size: MessageBytes = 65_536
     """Size of one queue message."""
-    max_schedules: Count = 1000
+    max_schedules: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
     """Schedules one actor may have pending."""
 
 

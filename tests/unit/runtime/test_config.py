@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stator.runtime.config import (
+    Actors,
     Auth,
     Config,
     Cors,
@@ -21,6 +22,7 @@ from stator.runtime.config import (
     decode_config,
     encode_config,
 )
+from stator.runtime.options import Settings
 
 seconds = st.floats(min_value=0.001, max_value=86_400)
 configs = st.builds(
@@ -68,6 +70,13 @@ def test_a_printed_configuration_does_not_tell_its_tokens() -> None:
     config = Config(auth=Auth(client_token="hush", inspector_token="hush", insecure=True))
     assert "hush" not in repr(config)
     assert "given=['client_token', 'inspector_token', 'insecure']" in repr(config)
+
+
+def test_the_actors_section_is_what_options_take() -> None:
+    in_code_only = {"name", "icon", "can_hibernate_websocket"}
+    defaults = msgspec.to_builtins(Settings())
+    configurable = {key: value for key, value in defaults.items() if key not in in_code_only}
+    assert msgspec.to_builtins(Actors()) == configurable
 
 
 def is_accepted(value: str, kind: object) -> bool:
