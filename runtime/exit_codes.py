@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     """An unexpected error: a bug in stator or a failing machine."""
     CONFIG = 2
     """The configuration or the command line is invalid; nothing was started."""
+    NOT_RUNNING = 3
+    """``stator status``: no service runs on this data directory (3, as in init scripts)."""
     APPLICATION = 65
     """The application (``application.registry``) cannot be imported or is not a registry."""
     ADDRESS = 69

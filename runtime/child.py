@@ -1,0 +1,139 @@
+"""What gateways and workers do to be good children of the supervisor.
+
+Rule 1. The heartbeat is written by the event loop, not by a thread: it says that the loop turns.
+Rule 2. SIGTERM asks to stop. SIGINT is ignored: it is meant for the supervisor, which asks.
+Rule 3. No child outlives the supervisor by more than the grace period.
+
+Rule 3 needs care, for the supervisor may be killed while a child's loop is blocked. A thread
+waits for the end of the lifeline, so it notices whatever the loop does, also when the supervisor
+was gone before it looked. It asks the loop to stop and starts the deadline, which is a C thread
+of ``faulthandler`` that writes all stacks to stderr and exits, with no need of the loop or the
+GIL. ``prctl(PR_SET_PDEATHSIG)`` was considered and left out: SIGKILL would deny the drain, any
+other signal needs the blocked loop to handle it, it is sent when the spawning *thread* ends, and
+it is lost when the supervisor dies before the call. What is left uncovered is C code that never
+gives the GIL back at the very time the supervisor is killed; systemd ends those with the cgroup.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import signal
+import time
+from collections.abc import Callable
+from threading import Thread
+
+from . import control
+from .boot import Boot
+from .control import ChildState
+from .control_block import ControlBlock
+from .exit_codes import ExitCode
+
+STDERR = 2
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def send_stacks_to(fd: int) -> None:
+    """Write the stacks of all threads to ``fd`` on SIGUSR1, and before a crash kills the process.
+
+    To be called first of all: until then SIGUSR1 ends the process.
+    """
+    faulthandler.enable(file=fd, all_threads=True)
+    faulthandler.register(signal.SIGUSR1, file=fd, all_threads=True)
+
+
+def exit_after(seconds: float) -> None:
+    """End this process in ``seconds`` unless it ends before, with all stacks on stderr."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+
+
+class Child:
+    """This process as seen by its supervisor.
+
+    Construct it as early as possible, best before the application is loaded: from then on the
+    supervisor can report what a slow start is busy with. ``start`` wants the running loop.
+    """
+
+    def __init__(
+        self, boot: Boot, block: ControlBlock, *, deadline: Callable[[float], None] = exit_after
+    ) -> None:
+        self.counters = [0] * control.COUNTERS
+        """By :class:`control.Counter`; plain integers, published with each heartbeat."""
+        self.histogram = [0] * control.BUCKETS
+        """Latencies, see :meth:`record_latency`; published with each heartbeat."""
+        self.orphaned = False
+        """Whether the supervisor is gone."""
+        self._boot = boot
+        self._slot = block.slot(boot.slot)
+        self._deadline = deadline
+        self._stopping = asyncio.Event()
+        self._interval = boot.config.workers.heartbeat_interval
+        self._due_ns = 0
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._slot.take_over(boot.generation)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this process was asked to drain and leave."""
+        return self._stopping.is_set()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Handle signals, watch the supervisor and begin the heartbeat, all on ``loop``."""
+        self._loop = loop
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        Thread(target=self._watch_supervisor, name="stator-lifeline", daemon=True).start()
+        self._beat()
+
+    def ready(self) -> None:
+        """Tell the supervisor that this process serves; once."""
+        self._slot.set_state(ChildState.READY)
+        os.write(self._boot.ready_fd, b"\n")
+        os.close(self._boot.ready_fd)
+
+    def stop(self) -> None:
+        """Begin to drain, as SIGTERM does; twice is once."""
+        if not self.stopping:
+            self._slot.set_state(ChildState.DRAINING)
+            self._stopping.set()
+
+    async def wait_stopping(self) -> None:
+        """Return once this process is asked to drain and leave."""
+        await self._stopping.wait()
+
+    def exit_code(self) -> ExitCode:
+        """Return the exit code of a finished drain."""
+        return ExitCode.ORPHANED if self.orphaned else ExitCode.OK
+
+    def record_latency(self, latency_us: int) -> None:
+        """Count one request that took ``latency_us`` microseconds."""
+        self.histogram[control.bucket_of(latency_us)] += 1
+
+    def publish(self) -> None:
+        """Write counters and histogram now; for the end of a drain, when no heartbeat follows."""
+        self._slot.publish(self.counters, self.histogram)
+
+    def _beat(self) -> None:
+        now_ns = time.monotonic_ns()
+        lag_ns = max(0, now_ns - self._due_ns) if self._due_ns else 0
+        self._slot.beat(
+            heartbeat_ns=now_ns, loop_lag_us=lag_ns // 1000, rss_bytes=self._resident_bytes()
+        )
+        self.publish()
+        self._due_ns = now_ns + int(self._interval * 1e9)
+        self._loop.call_later(self._interval, self._beat)
+
+    def _resident_bytes(self) -> int:
+        return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
+
+    def _watch_supervisor(self) -> None:
+        os.read(self._boot.lifeline_fd, 1)
+        self._deadline(self._boot.config.workers.grace_period)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this process is leaving
+            self._loop.call_soon_threadsafe(self._on_orphaned)
+
+    def _on_orphaned(self) -> None:
+        self.orphaned = True
+        self.stop()
