@@ -30,12 +30,14 @@ class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The common ancestor of all headers; each has its own tag."""
 
 
-class Hello(Frame, tag=0):
+class Hello(Frame, tag=0, frozen=True):
     """Introduces a process to the other end of a link."""
 
     role: str
     index: int
     generation: int
+    actors: dict[str, dict[str, str]] = {}
+    """What a worker's registry holds: display name and icon by actor name."""
 
 
 class Resolution(IntEnum):
@@ -49,7 +51,7 @@ class Resolution(IntEnum):
     """By actor id; ``name`` and ``key`` are empty."""
 
 
-class Call(Frame, tag=1):
+class Call(Frame, tag=1, frozen=True):
     """An action of one actor; the payload is the client's body."""
 
     id: int
@@ -67,7 +69,7 @@ class Call(Frame, tag=1):
     """The CBOR of the actor's input, used only if this call creates it."""
 
 
-class CreateActor(Frame, tag=2):
+class CreateActor(Frame, tag=2, frozen=True):
     """Create an actor or, with ``reuse``, find it; answered once its row is durable."""
 
     id: int
@@ -79,7 +81,7 @@ class CreateActor(Frame, tag=2):
     reuse: bool
 
 
-class FindActors(Frame, tag=3):
+class FindActors(Frame, tag=3, frozen=True):
     """Look actors up: by key (``name`` and ``key``), by ``actor_ids``, or list by ``name``."""
 
     id: int
@@ -93,7 +95,7 @@ class FindActors(Frame, tag=3):
     """Only actors created before this instant: the cursor of the next page."""
 
 
-class ListNames(Frame, tag=4):
+class ListNames(Frame, tag=4, frozen=True):
     """List the names of actors that exist in a namespace."""
 
     id: int
@@ -101,7 +103,7 @@ class ListNames(Frame, tag=4):
     namespace: str
 
 
-class DestroyActor(Frame, tag=5):
+class DestroyActor(Frame, tag=5, frozen=True):
     """Destroy an actor; answered once it is gone for good."""
 
     id: int
@@ -110,7 +112,7 @@ class DestroyActor(Frame, tag=5):
     actor_id: str
 
 
-class ResolveNamespace(Frame, tag=6):
+class ResolveNamespace(Frame, tag=6, frozen=True):
     """Ask the shard that keeps namespaces for one, creating it if ``create``."""
 
     id: int
@@ -119,14 +121,14 @@ class ResolveNamespace(Frame, tag=6):
     create: bool
 
 
-class ListNamespaces(Frame, tag=7):
+class ListNamespaces(Frame, tag=7, frozen=True):
     """Ask the shard that keeps namespaces for all of them."""
 
     id: int
     shard: int
 
 
-class Answer(Frame, tag=16):
+class Answer(Frame, tag=16, frozen=True):
     """An actor's answer to a :class:`Call`; the payload is the response body."""
 
     id: int
@@ -136,7 +138,7 @@ class Answer(Frame, tag=16):
     key: str
 
 
-class Refusal(Frame, tag=17):
+class Refusal(Frame, tag=17, frozen=True):
     """An error raised before any actor took the request; what a caller may see of it."""
 
     id: int
@@ -147,7 +149,7 @@ class Refusal(Frame, tag=17):
     metadata: Any = None
 
 
-class Result(Frame, tag=18):
+class Result(Frame, tag=18, frozen=True):
     """The answer to a control request; the payload is msgpack of what the request documents."""
 
     id: int

@@ -1,0 +1,138 @@
+"""The base class of all actors: the instance is the context (python-api, sections 1 to 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from .definition import RESERVED, read_class
+from .errors import StateNotEnabled, VarsNotEnabled
+
+if TYPE_CHECKING:
+    from .handles import ActorClient
+    from .keys import Key
+    from .log import Logger
+
+T = TypeVar("T")
+
+
+class Host(Protocol):
+    """What an actor needs of the place it lives in; the worker implements it."""
+
+    @property
+    def actor_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def key(self) -> Key: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def log(self) -> Logger: ...
+    @property
+    def client(self) -> ActorClient: ...
+    @property
+    def aborted(self) -> bool: ...
+    @property
+    def abort_signal(self) -> asyncio.Event: ...
+
+    async def save_state(self) -> None: ...
+    def destroy(self) -> None: ...
+    def keep_awake(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]: ...
+
+
+class Actor:
+    """A small, long-lived object with a key, persistent state and actions.
+
+    Subclass it, give it ``state`` and methods marked with ``@action``, and register the class
+    with ``setup``. Class keyword ``rename="camel"`` turns wire names into camelCase.
+    """
+
+    if TYPE_CHECKING:
+        state: Any
+        vars: Any
+
+    _host: Host
+    __stator_name__: ClassVar[str] = ""
+    """The name the class was last registered under."""
+
+    def __init_subclass__(cls, *, rename: str | None = None, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        read_class(cls, rename)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for attributes the instance does not have, so an actor without state
+        # pays nothing for this and one with state even less.
+        if name == "state":
+            raise StateNotEnabled
+        if name == "vars":
+            raise VarsNotEnabled
+        raise AttributeError(f"{type(self).__qualname__!r} object has no attribute {name!r}")
+
+    @property
+    def actor_id(self) -> str:
+        """The id of this actor: unique for ever, new when a key is created again."""
+        return self._host.actor_id
+
+    @property
+    def name(self) -> str:
+        """The actor's name in the registry."""
+        return self._host.name
+
+    @property
+    def key(self) -> Key:
+        """The actor's key."""
+        return self._host.key
+
+    @property
+    def region(self) -> str:
+        """The region this service runs in; empty when it has none."""
+        return self._host.region
+
+    @property
+    def log(self) -> Logger:
+        """A logger that adds this actor's name, key and id to every line."""
+        return self._host.log
+
+    @property
+    def client(self) -> ActorClient:
+        """Calls other actors of this service; carries no user identity."""
+        return self._host.client
+
+    @property
+    def aborted(self) -> bool:
+        """Whether shutdown of this actor has begun."""
+        return self._host.aborted
+
+    @property
+    def abort_signal(self) -> asyncio.Event:
+        """Set as soon as shutdown of this actor begins."""
+        return self._host.abort_signal
+
+    async def save_state(self) -> None:
+        """Return once every change made so far is durable.
+
+        Raises ``actor.state_not_serializable`` or ``storage.unavailable``.
+        """
+        await self._host.save_state()
+
+    def destroy(self) -> None:
+        """Ask for this actor and all its data to be deleted; returns at once.
+
+        The running handler goes on and its reply is delivered (semantics page, section 2.8).
+        Raises ``actor.stopping`` when it was asked before.
+        """
+        self._host.destroy()
+
+    def keep_awake(self, awaitable: Awaitable[T]) -> asyncio.Future[T]:
+        """Run ``awaitable`` in the background and keep the actor awake until it is done.
+
+        A graceful stop waits for it within the grace period (semantics page, section 2.6).
+        """
+        return self._host.keep_awake(awaitable)
+
+
+RESERVED.update(name for name in vars(Actor) if not name.startswith("_"))
+RESERVED.update({"state", "vars", "conn", "conns", "broadcast", "queue", "schedule", "cron"})
+RESERVED.update({"kv", "db", "sleep", "wait_until", "request", "options", "_host"})

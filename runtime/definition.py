@@ -1,0 +1,276 @@
+"""What the runtime knows of an actor class, read from the class once.
+
+:func:`read_class` runs where the class is defined and finds what can be wrong there: names,
+options, hooks. :class:`ActorDefinition` is made by ``setup`` when every annotation can be resolved.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from .declarations import (
+    ACTION_MARK,
+    RENAMES,
+    ActionMark,
+    DefinitionError,
+    Event,
+    Queue,
+)
+from .options import Options, Settings, resolve_settings
+from .signature import Parameters
+from .state_codec import StateCodec
+
+HOOKS = frozenset(
+    {
+        "on_migrate",
+        "create_state",
+        "on_create",
+        "create_vars",
+        "on_wake",
+        "on_sleep",
+        "on_destroy",
+        "on_before_action_response",
+    }
+)
+"""Methods the runtime calls by name (python-api, section 3)."""
+
+_ABSENT: Any = object()
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """How ``state`` or ``vars`` of a new actor begins: a value to copy, a type to build, or not."""
+
+    value: Any = _ABSENT
+    annotation: Any = _ABSENT
+    """May be a string until :meth:`resolve`."""
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the class body mentions it at all."""
+        return self.value is not _ABSENT or self.annotation is not _ABSENT
+
+
+class ClassBody(msgspec.Struct, frozen=True):
+    """What the body of an actor class declares; inherited by subclasses."""
+
+    state: Slot
+    vars: Slot
+    rename: str | None
+    options: Options
+
+
+class ActionDefinition(msgspec.Struct, frozen=True, gc=False):
+    """One action, ready to be called."""
+
+    name: str
+    """Wire name."""
+    method: Callable[..., Any]
+    """The plain function; takes the actor first."""
+    parameters: Parameters
+    is_async: bool
+    timeout: float
+    """Seconds."""
+
+
+class ActorDefinition:
+    """One actor class under its name in a registry."""
+
+    __slots__ = (
+        "actions",
+        "cls",
+        "events",
+        "has_state",
+        "has_vars",
+        "hooks",
+        "is_durable",
+        "name",
+        "queues",
+        "settings",
+        "state",
+        "state_codec",
+        "vars",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        cls: type[Any],
+        registry_defaults: Mapping[str, Any],
+        configured: Mapping[str, Any],
+    ) -> None:
+        """Raises :class:`DefinitionError`."""
+        body: ClassBody = cls.__stator_body__
+        self.name = name
+        self.cls = cls
+        self.settings: Settings = resolve_settings(body.options, registry_defaults, configured)
+        self.is_durable = self.settings.durability == "commit"
+        self.hooks = frozenset(hook for hook in HOOKS if hasattr(cls, hook))
+        self.state = _resolve_slot(cls, "state", body.state)
+        self.vars = _resolve_slot(cls, "vars", body.vars)
+        self.has_state = body.state.is_declared or "create_state" in self.hooks
+        self.has_vars = body.vars.is_declared or "create_vars" in self.hooks
+        self.state_codec = _make_codec(name, self.state)
+        self.actions = _read_actions(cls, body, self.settings)
+        self.events = {event.wire_name: event for event in _members(cls, Event).values()}
+        self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
+
+    def initial_state(self) -> Any:
+        """Return the state of a new actor that has no ``create_state``."""
+        return _initial_value(self.state, f"the state of {self.name}")
+
+    def initial_vars(self) -> Any:
+        """Return the vars of a starting actor that has no ``create_vars``."""
+        return _initial_value(self.vars, f"the vars of {self.name}")
+
+
+def read_class(cls: type[Any], rename: str | None) -> None:
+    """Check a new actor class and take ``state`` and ``vars`` out of its body.
+
+    They become attributes of each instance, so that reading ``self.state`` costs what reading any
+    attribute costs. Raises :class:`DefinitionError`.
+    """
+    inherited: ClassBody | None = getattr(cls, "__stator_body__", None)
+    if rename is None and inherited is not None:
+        rename = inherited.rename
+    if rename not in RENAMES:
+        raise DefinitionError(f"{cls.__qualname__}: rename is 'camel' or absent, not {rename!r}")
+    options = cls.__dict__.get("options", inherited.options if inherited else Options())
+    if not isinstance(options, Options):
+        raise DefinitionError(f"{cls.__qualname__}.options is an Options(...), not {options!r}")
+    cls.__stator_body__ = ClassBody(
+        state=_take_slot(cls, "state", inherited.state if inherited else Slot()),
+        vars=_take_slot(cls, "vars", inherited.vars if inherited else Slot()),
+        rename=rename,
+        options=options,
+    )
+    _name_declarations(cls, RENAMES[rename])
+    _read_action_names(cls, RENAMES[rename])
+    for hook in HOOKS:
+        if (member := getattr(cls, hook, None)) is not None and not callable(member):
+            raise DefinitionError(f"{cls.__qualname__}.{hook} is a hook and must be a method")
+
+
+def _take_slot(cls: type[Any], name: str, inherited: Slot) -> Slot:
+    value = cls.__dict__.get(name, _ABSENT)
+    annotation = inspect.get_annotations(cls).get(name, _ABSENT)
+    if value is not _ABSENT:
+        delattr(cls, name)
+        return Slot(value, annotation)
+    return inherited if annotation is _ABSENT else Slot(_ABSENT, annotation)
+
+
+def _name_declarations(cls: type[Any], rename: Callable[[str], str]) -> None:
+    for kind in (Event, Queue):
+        owners: dict[str, str] = {}
+        for python, declaration in _members(cls, kind).items():
+            declaration.wire_name = declaration.explicit_name or rename(python)
+            if (other := owners.setdefault(declaration.wire_name, python)) != python:
+                raise DefinitionError(
+                    f"{cls.__qualname__}: {other} and {python} are both "
+                    f"{kind.__name__.lower()} {declaration.wire_name!r}"
+                )
+
+
+def _members(cls: type[Any], kind: type[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        found.update({n: m for n, m in vars(base).items() if isinstance(m, kind)})
+    return {name: member for name, member in found.items() if getattr(cls, name, None) is member}
+
+
+def _marked_methods(cls: type[Any]) -> dict[str, tuple[Callable[..., Any], ActionMark]]:
+    methods: dict[str, tuple[Callable[..., Any], ActionMark]] = {}
+    for base in reversed(cls.__mro__):
+        for name, member in vars(base).items():
+            mark = getattr(member, ACTION_MARK, None)
+            if isinstance(mark, ActionMark):
+                methods[name] = (member, mark)
+            else:
+                methods.pop(name, None)
+    return methods
+
+
+def wire_names_of(cls: type[Any]) -> dict[str, str]:
+    """Return the wire names of a class's actions by their Python names."""
+    body: ClassBody = cls.__stator_body__
+    named = _read_action_names(cls, RENAMES[body.rename])
+    return {method.__name__: wire for wire, (method, _) in named.items()}
+
+
+def _read_action_names(
+    cls: type[Any], rename: Callable[[str], str]
+) -> dict[str, tuple[Callable[..., Any], ActionMark]]:
+    """Return the actions by wire name. Raises :class:`DefinitionError` for a name used twice."""
+    named: dict[str, tuple[Callable[..., Any], ActionMark]] = {}
+    for python, (method, mark) in _marked_methods(cls).items():
+        wire = mark.name or rename(python)
+        if python in RESERVED or python in HOOKS:
+            raise DefinitionError(f"{cls.__qualname__}.{python} is a member of Actor; rename it")
+        if wire in named:
+            raise DefinitionError(f"{cls.__qualname__}: two actions are called {wire!r}")
+        named[wire] = (method, mark)
+    return named
+
+
+RESERVED: set[str] = set()
+"""Names that ``Actor`` itself uses; filled where it is defined."""
+
+
+def _read_actions(
+    cls: type[Any], body: ClassBody, settings: Settings
+) -> dict[str, ActionDefinition]:
+    return {
+        wire: ActionDefinition(
+            name=wire,
+            method=method,
+            parameters=Parameters(method, wire),
+            is_async=inspect.iscoroutinefunction(method),
+            timeout=mark.timeout or settings.action_timeout,
+        )
+        for wire, (method, mark) in _read_action_names(cls, RENAMES[body.rename]).items()
+    }
+
+
+def _resolve_slot(cls: type[Any], name: str, slot: Slot) -> Slot:
+    if not isinstance(slot.annotation, str):
+        return slot
+    for base in cls.__mro__:
+        if inspect.get_annotations(base).get(name) == slot.annotation:
+            module = vars(sys.modules[base.__module__])
+            try:
+                resolved = eval(slot.annotation, module, dict(vars(base)))
+            except Exception as error:
+                raise DefinitionError(
+                    f"{cls.__qualname__}.{name}: the annotation {slot.annotation!r} cannot be "
+                    f"resolved ({error}); its type must be at module level"
+                ) from error
+            return Slot(slot.value, resolved)
+    return slot
+
+
+def _make_codec(name: str, slot: Slot) -> StateCodec:
+    try:
+        return StateCodec(Any if slot.annotation is _ABSENT else slot.annotation)
+    except TypeError as error:
+        raise DefinitionError(f"the state of {name}: {error}") from error
+
+
+def _initial_value(slot: Slot, what: str) -> Any:
+    if slot.value is not _ABSENT:
+        return copy.deepcopy(slot.value)
+    if slot.annotation is _ABSENT:
+        return None
+    builder = getattr(slot.annotation, "__origin__", slot.annotation)
+    try:
+        return builder()
+    except TypeError as error:
+        raise DefinitionError(
+            f"{what} is annotated as {slot.annotation!r}, which cannot be built without "
+            "arguments: give its fields defaults, assign a value or define create_state"
+        ) from error

@@ -1,0 +1,64 @@
+"""What one commit carries: the writes of many actors, and the output that waits for them.
+
+Rule 1. A batch collects, is in flight, then is done; it never goes back.
+Rule 2. Output waits in the *latest* batch that holds a change of its actor. Batches are done in
+        order, so output never overtakes earlier output of the same actor.
+Rule 3. If the commit fails, nothing of the batch is on disk and none of its output leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from stator.runtime.link.frames import Reply
+from stator.runtime.storage import Writes
+
+if TYPE_CHECKING:
+    from .cell import Cell
+
+
+class ReplyPort(Protocol):
+    """Where replies go: a link, or a caller in this process."""
+
+    def send(self, header: Reply, payload: bytes = b"") -> None: ...
+
+
+Output = tuple["Cell | None", ReplyPort, Reply, bytes]
+"""The actor it is of, if any, and what to send where."""
+
+
+class Batch:
+    """A set of writes that becomes durable together."""
+
+    __slots__ = ("changes", "deferred", "gated", "outputs", "waiters", "writes")
+
+    def __init__(self) -> None:
+        self.writes = Writes()
+        self.changes = 0
+        """How many acknowledged changes it carries; more than rows, as the last image wins."""
+        self.gated: list[Cell] = []
+        """The actors whose output waits for it."""
+        self.deferred: dict[Cell, bytes] = {}
+        """States whose actors wait for nobody (durability "interval"): tried again if it fails."""
+        self.outputs: list[Output] = []
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def wait(self) -> asyncio.Future[None]:
+        """Return a future that is done when the batch is; fails if the commit does."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(future)
+        return future
+
+    def forget(self, cell: Cell) -> list[Output]:
+        """Take an actor's writes and output out of a batch that still collects."""
+        pk = cell.row.pk
+        self.writes.states.pop(pk, None)
+        self.writes.operations = [
+            operation
+            for operation in self.writes.operations
+            if getattr(operation, "pk", None) != pk
+        ]
+        dropped = [output for output in self.outputs if output[0] is cell]
+        self.outputs = [output for output in self.outputs if output[0] is not cell]
+        return dropped

@@ -1,0 +1,251 @@
+"""The control requests of a worker: create, find, list, destroy, namespaces.
+
+They never start an actor to answer a question, and their answers are durable like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from stator.runtime.errors import (
+    ActorError,
+    ActorNotConfigured,
+    ActorNotFound,
+    DuplicateKey,
+    NamespaceNotFound,
+    ServiceUnavailable,
+    ShardUnavailable,
+    StorageUnavailable,
+)
+from stator.runtime.link.frames import (
+    ActorRecord,
+    CreateActor,
+    Created,
+    DestroyActor,
+    FindActors,
+    ListNames,
+    ListNamespaces,
+    NamespaceRecord,
+    Request,
+    ResolveNamespace,
+    Result,
+    encode_payload,
+)
+from stator.runtime.storage import (
+    ActorQuery,
+    ActorRow,
+    DeleteActor,
+    InsertNamespace,
+    MarkDestroyed,
+)
+
+from .batch import ReplyPort
+from .cell import Cell
+from .lifecycle import Status
+from .refusals import refuse
+from .shard import Shard
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+class ControlApi:
+    """Serves control requests on the shards of one worker."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def serve(self, request: Request, port: ReplyPort) -> None:
+        """Answer one request."""
+        try:
+            answer = await self._answer(request)
+        except ActorError as error:
+            refuse(port, request.id, error)
+        except Exception as error:
+            self._engine.log.error("control request failed", exc_info=error)
+            refuse(port, request.id, StorageUnavailable())
+        else:
+            port.send(Result(request.id), encode_payload(answer))
+
+    async def _answer(self, request: Request) -> object:
+        match request:
+            case CreateActor():
+                return await self._create(request)
+            case FindActors():
+                return await self._find(request)
+            case ListNames():
+                return await self._list_names(request)
+            case DestroyActor():
+                return await self._destroy(request)
+            case ResolveNamespace():
+                return await self._resolve_namespace(request)
+            case ListNamespaces():
+                return await self._list_namespaces(self._shard(request.shard))
+            case _:
+                raise ServiceUnavailable(f"{type(request).__name__} is not a control request")
+
+    def _shard(self, number: int) -> Shard:
+        shard = self._engine.shards.get(number)
+        if shard is None:
+            raise ShardUnavailable
+        return shard
+
+    # -- create
+
+    async def _create(self, request: CreateActor) -> Created:
+        shard = self._shard(request.shard)
+        row = await self._existing(shard, request)
+        created = row is None
+        if row is None:
+            row = self._begin(shard, request)
+        elif not request.reuse:
+            raise DuplicateKey(
+                f"Actor key '{row.key}' already in use for actor '{row.actor_id}'",
+                metadata={"existing_actor_id": row.actor_id, "key": row.key},
+            )
+        record = to_record(row)
+        await shard.wait_durable()
+        return Created(record, created)
+
+    async def _existing(self, shard: Shard, request: CreateActor) -> ActorRow | None:
+        """Return the actor that has the key; it may be one that is created at this moment."""
+        identity = (request.namespace, request.name, request.key)
+        while True:
+            while (cell := shard.by_identity.get(identity)) is not None:
+                if cell.status not in (Status.LOADING, Status.DESTROYING):
+                    return cell.row
+                await cell.changed()
+            row = await shard.store.find_by_key(*identity)
+            if identity not in shard.by_identity:
+                return row
+
+    def _begin(self, shard: Shard, request: CreateActor) -> ActorRow:
+        definition = self._engine.registry.get(request.name)
+        if definition is None:
+            raise ActorNotConfigured(
+                f"the registry of this service has no actor named '{request.name}'"
+            )
+        cell = Cell(shard, definition, (request.namespace, request.name, request.key))
+        shard.add(cell)
+        row = self._engine.create_row(cell, request.input)
+        self._engine.begin(cell, row)
+        return row
+
+    # -- look up
+
+    async def _find(self, request: FindActors) -> list[ActorRecord]:
+        shards = [self._shard(number) for number in request.shards]
+        if request.actor_ids:
+            rows = [
+                row
+                for actor_id in request.actor_ids
+                for shard in shards
+                if (row := await self._by_id(shard, actor_id)) is not None
+                and row.namespace == request.namespace
+                and request.name in (None, row.name)
+            ]
+        elif request.key is not None and request.name is not None:
+            identity = (request.namespace, request.name, request.key)
+            rows = [
+                row
+                for shard in shards
+                if (row := await self._by_identity(shard, identity)) is not None
+            ]
+        else:
+            rows = await self._list(shards, request)
+        return [to_record(row) for row in rows]
+
+    async def _list(self, shards: list[Shard], request: FindActors) -> list[ActorRow]:
+        query = ActorQuery(request.namespace, request.name, request.limit, request.before_ms)
+        await asyncio.gather(*(shard.wait_durable() for shard in shards))
+        lists = await asyncio.gather(*(shard.store.list_actors(query) for shard in shards))
+        rows = [row for rows in lists for row in rows]
+        return sorted(rows, key=lambda row: row.created_ms, reverse=True)[: request.limit]
+
+    async def _by_identity(self, shard: Shard, identity: tuple[str, str, str]) -> ActorRow | None:
+        cell = shard.by_identity.get(identity)
+        if cell is not None and cell.status is not Status.LOADING:
+            return await self._once_durable(cell)
+        return await shard.store.find_by_key(*identity)
+
+    async def _by_id(self, shard: Shard, actor_id: str) -> ActorRow | None:
+        cell = shard.by_id.get(actor_id)
+        if cell is not None:
+            return await self._once_durable(cell)
+        return await shard.store.find_by_id(actor_id)
+
+    async def _once_durable(self, cell: Cell) -> ActorRow | None:
+        """Return the row of an actor in memory: nobody is told of one that may yet be lost."""
+        if cell.batch is not None:
+            await cell.batch.wait()
+        return None if cell.status is Status.DESTROYING else cell.row
+
+    async def _list_names(self, request: ListNames) -> list[str]:
+        shards = [self._shard(number) for number in request.shards]
+        await asyncio.gather(*(shard.wait_durable() for shard in shards))
+        lists = await asyncio.gather(
+            *(shard.store.list_names(request.namespace) for shard in shards)
+        )
+        return sorted({name for names in lists for name in names})
+
+    # -- destroy
+
+    async def _destroy(self, request: DestroyActor) -> None:
+        shard = self._shard(request.shard)
+        cell = shard.by_id.get(request.actor_id)
+        if cell is None:
+            row = await shard.store.find_by_id(request.actor_id)
+            if row is None or row.namespace != request.namespace:
+                raise ActorNotFound
+            cell = shard.by_id.get(request.actor_id)
+            if cell is None:
+                self._delete_stored(shard, row)
+        if cell is not None:
+            if cell.identity[0] != request.namespace:
+                raise ActorNotFound
+            await self._destroy_awake(cell)
+        await shard.wait_durable()
+
+    def _delete_stored(self, shard: Shard, row: ActorRow) -> None:
+        # An actor that is not in memory is not started to be told (semantics page, 2.8).
+        shard.write(MarkDestroyed(row.pk))
+        shard.write(DeleteActor(row.pk))
+
+    async def _destroy_awake(self, cell: Cell) -> None:
+        if cell.status is not Status.DESTROYING:
+            cell.destroy()
+        while cell.status is not Status.GONE:
+            await cell.changed()
+
+    # -- namespaces
+
+    async def _resolve_namespace(self, request: ResolveNamespace) -> NamespaceRecord:
+        shard = self._shard(request.shard)
+        records = await self._list_namespaces(shard)
+        for record in records:
+            if record.name == request.namespace:
+                return record
+        if not request.create:
+            raise NamespaceNotFound(f"the namespace '{request.namespace}' does not exist")
+        record = NamespaceRecord(request.namespace, time.time_ns() // 1_000_000)
+        shard.write(InsertNamespace(record.name, record.created_ms))
+        await shard.wait_durable()
+        return record
+
+    async def _list_namespaces(self, shard: Shard) -> list[NamespaceRecord]:
+        return [NamespaceRecord(*row) for row in await shard.store.list_namespaces()]
+
+
+def to_record(row: ActorRow) -> ActorRecord:
+    """Return what the control API says of a stored actor."""
+    return ActorRecord(
+        row.actor_id,
+        row.namespace,
+        row.name,
+        row.key,
+        row.created_ms,
+        started_ms=row.started_ms,
+        connectable_ms=row.started_ms,
+    )

@@ -1,0 +1,303 @@
+"""The engine of a worker: takes requests from links and from its own actors, finds the actor.
+
+The way of a call: :meth:`Engine.accept` finds the actor's cell in its shard; a ready one runs the
+action at once (``actions.py``), one that is not in memory is looked up or created and started
+first (``starting.py``) while its requests wait in the cell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from stator.runtime.control import Counter
+from stator.runtime.errors import (
+    ActorNotConfigured,
+    ActorNotFound,
+    ActorStopping,
+    Overloaded,
+    ServiceUnavailable,
+    ShardUnavailable,
+    StorageUnavailable,
+)
+from stator.runtime.handles import ActorClient
+from stator.runtime.ids import RANDOM_BYTES, make_actor_id
+from stator.runtime.link.frames import Call, Request, Resolution
+from stator.runtime.log import Logger
+from stator.runtime.registry import Registry
+from stator.runtime.storage import ActorRow, InsertActor, ShardStorage
+
+from . import stopping
+from .actions import ActionRunner
+from .batch import ReplyPort
+from .cell import Cell, Held, Identity
+from .control_api import ControlApi
+from .lifecycle import HOLDS_REQUESTS, Status
+from .local_calls import Route, WorkerTransport
+from .refusals import refuse
+from .shard import Shard
+from .starting import has_start_hooks, start_plain, start_with_hooks
+
+
+class EngineLimits:
+    """The limits a worker applies itself; the gateway applies the others before."""
+
+    def __init__(self, *, max_response_bytes: int = 1 << 20, max_held: int = 10_000) -> None:
+        self.max_response_bytes = max_response_bytes
+        self.max_held = max_held
+
+
+class Engine:
+    """All shards of a worker and the actors in them."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        stores: Mapping[int, ShardStorage],
+        log: Logger,
+        *,
+        total_shards: int,
+        commit_interval: float = 0.0,
+        limits: EngineLimits | None = None,
+        counters: list[int] | None = None,
+        route: Route | None = None,
+        expose_errors: bool = False,
+    ) -> None:
+        """``stores`` are open; ``route`` reaches shards of other workers."""
+        limits = limits or EngineLimits()
+        self.registry = registry
+        self.total_shards = total_shards
+        self.counters = [0] * 16 if counters is None else counters
+        self.shards = {
+            number: Shard(number, store, self, log, commit_interval=commit_interval)
+            for number, store in stores.items()
+        }
+        self.log = log
+        self._route = route
+        self._max_held = limits.max_held
+        self._runner = ActionRunner(
+            self.counters, max_response_bytes=limits.max_response_bytes, expose=expose_errors
+        )
+        self._control = ControlApi(self)
+        self._looking_up: dict[str, list[Held]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    # -- requests
+
+    def accept(self, request: Request, payload: bytes, port: ReplyPort) -> None:
+        """Take one request; exactly one reply goes to ``port``."""
+        if type(request) is Call:
+            self._accept_call(request, payload, port)
+        else:
+            self.spawn(self._control.serve(request, port))
+
+    def _accept_call(self, call: Call, payload: bytes, port: ReplyPort) -> None:
+        shard = self.shards.get(call.shard)
+        if shard is None or self._draining:
+            closed = ServiceUnavailable() if self._draining else ShardUnavailable()
+            refuse(port, call.id, closed)
+            return
+        if call.resolution is Resolution.BY_ID:
+            cell = shard.by_id.get(call.key)
+            if cell is None:
+                self._look_up_id(shard, call, payload, port)
+                return
+        else:
+            identity = (call.namespace, call.name, call.key)
+            cell = shard.by_identity.get(identity) or self._load(shard, identity)
+            if cell is None:
+                refuse(port, call.id, _not_configured(call.name))
+                return
+        self._deliver(cell, call, payload, port)
+
+    def _deliver(self, cell: Cell, call: Call, payload: bytes, port: ReplyPort) -> None:
+        if cell.status is Status.READY:
+            self._runner.run(cell, call, payload, port)
+        elif cell.status not in HOLDS_REQUESTS:
+            refuse(port, call.id, ActorStopping())
+        elif len(cell.held) >= self._max_held:
+            refuse(port, call.id, Overloaded())
+        else:
+            cell.hold(call, payload, port)
+
+    # -- bringing actors into memory
+
+    def _load(self, shard: Shard, identity: Identity) -> Cell | None:
+        """Begin to look an actor up; ``None`` if the registry has no such name."""
+        definition = self.registry.get(identity[1])
+        if definition is None:
+            return None
+        cell = Cell(shard, definition, identity)
+        shard.add(cell)
+        found = shard.store.find_by_key(*identity)
+        found.add_done_callback(partial(self._on_loaded, cell))
+        return cell
+
+    def _on_loaded(self, cell: Cell, found: asyncio.Future[ActorRow | None]) -> None:
+        if (error := found.exception()) is not None:
+            self.log.error("look-up failed", exc_info=error)
+            self._give_up(cell, StorageUnavailable())
+        elif (row := found.result()) is not None:
+            self.begin(cell, row)
+        else:
+            creators = [call for call, _, _ in cell.held if call.resolution != Resolution.GET]
+            if creators:
+                self.begin(cell, self.create_row(cell, creators[0].input))
+            else:
+                self._give_up(cell, ActorNotFound())
+
+    def _look_up_id(self, shard: Shard, call: Call, payload: bytes, port: ReplyPort) -> None:
+        waiting = self._looking_up.get(call.key)
+        if waiting is not None:
+            waiting.append((call, payload, port))
+            return
+        self._looking_up[call.key] = [(call, payload, port)]
+        found = shard.store.find_by_id(call.key)
+        found.add_done_callback(partial(self._on_id_found, shard, call.key))
+
+    def _on_id_found(
+        self, shard: Shard, actor_id: str, found: asyncio.Future[ActorRow | None]
+    ) -> None:
+        waiting = self._looking_up.pop(actor_id)
+        problem: Exception = ActorNotFound()
+        row = None
+        if (error := found.exception()) is not None:
+            self.log.error("look-up failed", exc_info=error)
+            problem = StorageUnavailable()
+        else:
+            row = found.result()
+        cell = None if row is None else self._cell_of(shard, row)
+        for call, payload, port in waiting:
+            if cell is None:
+                refuse(port, call.id, problem if row is None else _not_configured(row.name))
+            else:
+                self._deliver(cell, call, payload, port)
+
+    def _cell_of(self, shard: Shard, row: ActorRow) -> Cell | None:
+        """Return the cell of a stored actor, starting it unless someone else just did."""
+        if (cell := shard.by_id.get(row.actor_id)) is not None:
+            return cell
+        identity = (row.namespace, row.name, row.key)
+        if (cell := shard.by_identity.get(identity)) is not None:
+            return cell
+        definition = self.registry.get(row.name)
+        if definition is None:
+            return None
+        cell = Cell(shard, definition, identity)
+        shard.add(cell)
+        self.begin(cell, row)
+        return cell
+
+    def create_row(self, cell: Cell, given: bytes | None) -> ActorRow:
+        """Put the row of a new actor into the batch and return it."""
+        shard, (namespace, name, key) = cell.shard, cell.identity
+        now_ms = time.time_ns() // 1_000_000
+        actor_id = make_actor_id(shard.number, now_ms, os.urandom(RANDOM_BYTES))
+        pk = shard.take_pk()
+        shard.write(InsertActor(pk, actor_id, namespace, name, key, now_ms, given), cell)
+        self.counters[Counter.ACTORS_CREATED] += 1
+        return ActorRow(pk, actor_id, namespace, name, key, now_ms, 0, None, given, None)
+
+    def begin(self, cell: Cell, row: ActorRow) -> None:
+        """Start an actor whose row is known."""
+        cell.row = row
+        cell.shard.by_id[row.actor_id] = cell
+        cell.become(Status.STARTING)
+        if has_start_hooks(cell.definition):
+            self.spawn(self._start_with_hooks(cell))
+            return
+        try:
+            start_plain(cell)
+        except Exception as error:
+            self._fail_start(cell, error)
+        else:
+            self._become_ready(cell)
+
+    async def _start_with_hooks(self, cell: Cell) -> None:
+        try:
+            await start_with_hooks(cell)
+        except Exception as error:
+            self._fail_start(cell, error)
+        else:
+            self._become_ready(cell)
+
+    def _become_ready(self, cell: Cell) -> None:
+        if cell.status is not Status.STARTING:
+            return  # destroyed by its own hook, or its storage was lost meanwhile
+        cell.become(Status.READY)
+        for call, payload, port in cell.take_held():
+            self._deliver(cell, call, payload, port)
+
+    def _fail_start(self, cell: Cell, error: Exception) -> None:
+        cell.log.error("actor did not start", exc_info=error)
+        self._give_up(cell, error)
+
+    def _give_up(self, cell: Cell, error: Exception) -> None:
+        """Drop an actor that cannot serve and tell those who wait for it."""
+        cell.shard.remove(cell)
+        for call, _, port in cell.take_held():
+            refuse(port, call.id, error)
+
+    # -- leaving memory
+
+    def make_client(self, cell: Cell) -> ActorClient:
+        """Return the client of one actor."""
+        return ActorClient(WorkerTransport(self, cell, self._route))
+
+    def begin_destroy(self, cell: Cell) -> None:
+        """Destroy an actor in the background; its row is marked already."""
+        self.spawn(self._destroy(cell))
+
+    async def _destroy(self, cell: Cell) -> None:
+        try:
+            await stopping.destroy(cell)
+        except StorageUnavailable:
+            # The mark may not be on disk: then the actor lives on, as its caller was told.
+            cell.log.error("actor could not be destroyed")
+        held = cell.take_held()
+        cell.shard.remove(cell)
+        for call, payload, port in held:
+            self._accept_call(call, payload, port)
+
+    async def drain(self) -> None:
+        """Stop all actors in an orderly way; returns when all they did is durable."""
+        self._draining = True
+        cells = [
+            cell
+            for shard in self.shards.values()
+            for cell in shard.by_identity.values()
+            if cell.status is Status.READY
+        ]
+        with_work = [cell for cell in cells if cell.running or "on_sleep" in cell.definition.hooks]
+        await asyncio.gather(*map(stopping.drain, with_work))
+        for cell in cells:
+            if cell not in with_work:
+                cell.shard.capture_quietly(cell)
+        await asyncio.gather(
+            *(shard.wait_durable() for shard in self.shards.values()), return_exceptions=True
+        )
+
+    def close(self) -> None:
+        """Close the stores; blocks until their last commit is done."""
+        for shard in self.shards.values():
+            shard.store.close()
+
+    def spawn(self, work: Any) -> None:
+        """Run a coroutine in the background; what it raises is logged."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._on_background_done)
+
+    def _on_background_done(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("background work failed", exc_info=error)
+
+
+def _not_configured(name: str) -> ActorNotConfigured:
+    return ActorNotConfigured(f"the registry of this service has no actor named '{name}'")

@@ -1,0 +1,40 @@
+"""The states of one actor in memory (semantics page, section 2.1).
+
+::
+
+    LOADING ──row──> STARTING ──hooks done──> READY ──destroy──> DESTROYING ──deleted──> GONE
+       │                │                       └───drain──> DRAINING ──────saved──────> GONE
+       └──no such actor─┴──hook raised──> GONE                 (lost its storage: any ──> GONE)
+
+====================  ==================================
+state                 a request that arrives
+====================  ==================================
+LOADING, STARTING     waits
+READY                 runs
+DESTROYING            waits, then meets the successor
+DRAINING              is refused, the caller repeats it
+GONE                  cannot: the actor is in no table
+====================  ==================================
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Status(Enum):
+    """Where an actor in memory is in its life."""
+
+    LOADING = "loading"
+    """Its row is being looked up."""
+    STARTING = "starting"
+    """Its hooks of creation and wake run."""
+    READY = "ready"
+    DESTROYING = "destroying"
+    DRAINING = "draining"
+    GONE = "gone"
+    """No longer in memory; whatever still holds a reference must not write."""
+
+
+HOLDS_REQUESTS = frozenset({Status.LOADING, Status.STARTING, Status.DESTROYING})
+"""Where a request waits in the actor's own queue."""

@@ -1,0 +1,182 @@
+"""Calls from one actor to another, without passing the gateway.
+
+Within a worker a call goes straight to the engine, to another worker over a link; either way the
+arguments are encoded, so that two actors never share an object. A call is output: it waits for
+the commit of the changes its actor made before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stator.runtime.errors import ActorError, ActorNotFound
+from stator.runtime.handles import Address
+from stator.runtime.ids import shard_of, shard_of_actor_id
+from stator.runtime.keys import serialize_key
+from stator.runtime.link.dialer import Dialer, Outcome
+from stator.runtime.link.frames import (
+    ActorRecord,
+    Answer,
+    Call,
+    CreateActor,
+    Created,
+    FindActors,
+    Refusal,
+    Reply,
+    Request,
+    Resolution,
+)
+from stator.runtime.protocol.actions import (
+    decode_action_response,
+    encode_action_request,
+    encode_input,
+)
+from stator.runtime.protocol.encoding import Encoding
+from stator.runtime.protocol.error_bodies import decode_error
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .engine import Engine
+
+Route = Callable[[int], Dialer]
+"""The link to the worker that owns a shard."""
+
+
+class _Caller:
+    """A reply port that hands the reply to a future."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[Outcome]) -> None:
+        self._future = future
+
+    def send(self, header: Reply, payload: bytes = b"") -> None:
+        if not self._future.done():
+            self._future.set_result((header, payload))
+
+
+class WorkerTransport:
+    """Carries the calls of one actor; implements ``runtime.handles.Transport``."""
+
+    _ids = itertools.count(1)
+
+    def __init__(self, engine: Engine, cell: Cell, route: Route | None) -> None:
+        self._engine = engine
+        self._cell = cell
+        self._route = route
+
+    async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
+        """Run an action of another actor."""
+        body = encode_action_request(Encoding.NATIVE, 0, arguments)
+        given = None
+        if address.actor_id is not None:
+            resolution, key = Resolution.BY_ID, address.actor_id
+        else:
+            resolution = Resolution.GET_OR_CREATE if address.create else Resolution.GET
+            key = serialize_key(address.key)
+            if address.create and address.input is not None:
+                given = encode_input(address.input)
+        reply, payload = await self._send(
+            lambda request_id, shard: Call(
+                request_id,
+                shard,
+                resolution,
+                self._namespace,
+                address.name,
+                key,
+                action,
+                Encoding.NATIVE,
+                f"from {self._cell.row.actor_id}",
+                given,
+            ),
+            self._shard_of(address),
+            body,
+        )
+        assert isinstance(reply, Answer)
+        if reply.status >= 400:
+            raise decode_error(Encoding.NATIVE, "", reply.status, payload)
+        return decode_action_response(Encoding.NATIVE, payload)
+
+    async def create(self, address: Address) -> str:
+        """Create another actor."""
+        return (await self._create(address, reuse=False)).actor.actor_id
+
+    async def resolve(self, address: Address) -> str:
+        """Return the id of another actor."""
+        if address.create:
+            return (await self._create(address, reuse=True)).actor.actor_id
+        shard = self._shard_of(address)
+        by_id = (address.actor_id,) if address.actor_id is not None else ()
+        key = None if by_id else serialize_key(address.key)
+        _, payload = await self._send(
+            lambda request_id, number: FindActors(
+                request_id, (number,), self._namespace, address.name, key, by_id
+            ),
+            shard,
+        )
+        found = msgspec.msgpack.decode(payload, type=list[ActorRecord])
+        if not found:
+            raise ActorNotFound
+        return found[0].actor_id
+
+    def gateway_url(self, address: Address) -> str:
+        """Return the actor's path; an actor does not know under which host clients see it."""
+        return f"/gateway/{address.actor_id or address.name}"
+
+    @property
+    def _namespace(self) -> str:
+        return self._cell.identity[0]
+
+    async def _create(self, address: Address, *, reuse: bool) -> Created:
+        given = None if address.input is None else encode_input(address.input)
+        _, payload = await self._send(
+            lambda request_id, shard: CreateActor(
+                request_id,
+                shard,
+                self._namespace,
+                address.name,
+                serialize_key(address.key),
+                given,
+                reuse,
+            ),
+            self._shard_of(address),
+        )
+        return msgspec.msgpack.decode(payload, type=Created)
+
+    def _shard_of(self, address: Address) -> int:
+        total = self._engine.total_shards
+        if address.actor_id is None:
+            return shard_of(self._namespace, address.name, address.key, total)
+        shard = shard_of_actor_id(address.actor_id)
+        if shard is None or shard >= total:
+            raise ActorNotFound
+        return shard
+
+    async def _send(
+        self, make: Callable[[int, int], Request], shard: int, payload: bytes = b""
+    ) -> Outcome:
+        """Send what ``make`` makes of an id and ``shard``. Raises the error of a refusal."""
+        self._cell.shard.capture(self._cell, urgent=True)
+        if self._cell.batch is not None:
+            await self._cell.batch.wait()
+        if shard in self._engine.shards or self._route is None:
+            future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            self._engine.accept(make(next(self._ids), shard), payload, _Caller(future))
+        else:
+            dialer = self._route(shard)
+            future = dialer.request(make(dialer.next_id(), shard), payload)
+        reply, answer = await future
+        if isinstance(reply, Refusal):
+            raise ActorError(
+                reply.message,
+                group=reply.group,
+                code=reply.code,
+                metadata=reply.metadata,
+                status=reply.status,
+            )
+        return reply, answer

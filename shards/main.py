@@ -1,0 +1,134 @@
+"""The worker process, from its boot record to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from functools import cache
+from pathlib import Path
+
+import apsw
+import uvloop
+
+from stator.runtime import faults
+from stator.runtime.boot import Boot
+from stator.runtime.child import Child
+from stator.runtime.control_block import ControlBlock
+from stator.runtime.exit_codes import ExitCode
+from stator.runtime.link.dialer import Dialer
+from stator.runtime.link.frames import Hello
+from stator.runtime.log import Logger, configure_logging, get_logger
+from stator.runtime.registry import Registry
+from stator.runtime.storage import InsertNamespace, ShardStorage
+
+from .engine import Engine, EngineLimits
+from .link_server import LinkServer
+from .loader import ApplicationUnusable, load_registry
+from .local_calls import Route
+from .store.database import ShardDamaged, ShardFile
+from .store.reader import Reader
+from .store.sqlite_store import SqliteStore
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long the event loop may keep the interpreter from the writer threads. With the default of
+5 ms every step of a transaction can cost that much on a busy worker (docs/storage.md)."""
+
+
+def run_worker(boot: Boot) -> int:
+    """Serve the shards of ``boot`` until asked to stop; return the exit code."""
+    configure_logging(boot.config.log.level, boot.config.log.format, boot.title)
+    log = get_logger("stator.worker")
+    faults.arm_from_environment()
+    block = ControlBlock.attach(boot.control_fd)
+    child = Child(boot, block)
+    try:
+        registry = load_registry(boot.config.application, boot.config.actors)
+    except ApplicationUnusable as error:
+        log.critical("application unusable", problem=str(error), exc_info=error.__cause__)
+        return ExitCode.APPLICATION
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return uvloop.run(_serve(boot, block, child, registry, log))
+
+
+async def _serve(
+    boot: Boot, block: ControlBlock, child: Child, registry: Registry, log: Logger
+) -> int:
+    child.start(asyncio.get_running_loop())
+    reader = Reader()
+    try:
+        stores = _open_stores(boot, reader, log)
+    except (apsw.Error, OSError) as error:
+        log.critical("cannot open a shard", problem=f"{type(error).__name__}: {error}")
+        return ExitCode.STORAGE
+    hello = Hello(boot.role.name.lower(), boot.index, boot.generation, _describe(registry))
+    limits = boot.config.limits
+    engine = Engine(
+        registry,
+        stores,
+        log,
+        total_shards=boot.config.storage.shards,
+        commit_interval=boot.config.storage.commit_interval,
+        limits=EngineLimits(
+            max_response_bytes=limits.max_outgoing_message_size,
+            max_held=limits.max_pending_per_actor,
+        ),
+        counters=child.counters,
+        route=_make_route(boot, block, hello),
+    )
+    _ensure_namespaces(engine, boot)
+    server = LinkServer(engine, hello)
+    await server.start(socket.socket(fileno=boot.listen_fds[0]))
+    child.ready()
+    await child.wait_stopping()
+    await engine.drain()
+    server.close()
+    engine.close()
+    reader.close()
+    child.publish()
+    return child.exit_code()
+
+
+def _open_stores(boot: Boot, reader: Reader, log: Logger) -> dict[int, ShardStorage]:
+    """Open this worker's shards; a damaged one stays closed, the others serve."""
+    settings = boot.config.storage
+    stores: dict[int, ShardStorage] = {}
+    for number in boot.shards:
+        file = ShardFile(
+            Path(boot.data_directory),
+            number,
+            settings.shards,
+            synchronous=settings.synchronous,
+            cache_kib=settings.cache_size_kib,
+        )
+        try:
+            stores[number] = SqliteStore(file, reader, checkpoint_pages=settings.checkpoint_pages)
+        except ShardDamaged as error:
+            log.critical("shard stays closed", shard=number, problem=str(error))
+    return stores
+
+
+def _make_route(boot: Boot, block: ControlBlock, hello: Hello) -> Route:
+    @cache
+    def dialer(worker: int) -> Dialer:
+        path = boot.workers[worker]
+        return Dialer(path, hello, ready_timeout=boot.config.server.ready_timeout)
+
+    return lambda shard: dialer(block.owner_of(shard))
+
+
+def _describe(registry: Registry) -> dict[str, dict[str, str]]:
+    """Return what clients may know of each actor class: its display name and icon."""
+    described: dict[str, dict[str, str]] = {}
+    for definition in registry:
+        settings = definition.settings
+        shown = {"name": settings.name, "icon": settings.icon}
+        described[definition.name] = {key: text for key, text in shown.items() if text}
+    return described
+
+
+def _ensure_namespaces(engine: Engine, boot: Boot) -> None:
+    shard = engine.shards.get(0)
+    if shard is not None:
+        for name in boot.config.namespaces.names:
+            shard.write(InsertNamespace(name, 0))

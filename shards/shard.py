@@ -1,0 +1,278 @@
+"""One shard: its actors in memory, the batch that collects their changes, the output gate.
+
+Rule 1. Every change goes into the batch that collects; one batch at a time is on its way to disk.
+Rule 2. Whatever an actor sends goes through :meth:`Shard.answer`, which holds it until the last
+        change of that actor is durable (architecture, "Output gate").
+Rule 3. An actor whose commit failed leaves memory: what it knows is not on disk. It starts again
+        from what is (its callers were told ``storage.unavailable``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from stator.runtime.control import Counter
+from stator.runtime.errors import StateNotEnabled, StateNotSerializable, StorageUnavailable
+from stator.runtime.handles import ActorClient
+from stator.runtime.link.frames import Reply
+from stator.runtime.log import Logger
+from stator.runtime.storage import MarkDestroyed, Operation, ShardStorage
+
+from .batch import Batch, Output, ReplyPort
+from .cell import Cell, Identity
+from .lifecycle import Status
+from .refusals import refuse
+
+
+class Surroundings(Protocol):
+    """What a shard needs of its worker."""
+
+    counters: list[int]
+
+    def make_client(self, cell: Cell) -> ActorClient: ...
+    def begin_destroy(self, cell: Cell) -> None: ...
+
+
+class Shard:
+    """The actors of one shard that are in memory, in front of its store."""
+
+    def __init__(
+        self,
+        number: int,
+        store: ShardStorage,
+        worker: Surroundings,
+        log: Logger,
+        *,
+        commit_interval: float,
+    ) -> None:
+        """``commit_interval`` is in seconds, see ``[storage] commit_interval``."""
+        self.number = number
+        self.store = store
+        self.log = log
+        self.by_identity: dict[Identity, Cell] = {}
+        self.by_id: dict[str, Cell] = {}
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._collecting = Batch()
+        self._in_flight: Batch | None = None
+        self._commit_interval = commit_interval
+        self._not_before = 0.0
+        self._scheduled = False
+        self._deferred: dict[Cell, bytes] = {}
+        self._next_pk = store.next_pk
+
+    # -- actors
+
+    def add(self, cell: Cell) -> None:
+        """Put an actor into the tables, under its id once it has one."""
+        self.by_identity[cell.identity] = cell
+        self._worker.counters[Counter.ACTORS_AWAKE] += 1
+
+    def remove(self, cell: Cell) -> None:
+        """Take an actor out of memory; what it still does is without effect."""
+        if cell.status is Status.GONE:
+            return
+        if self.by_identity.get(cell.identity) is cell:
+            del self.by_identity[cell.identity]
+        if cell.status is not Status.LOADING:
+            self.by_id.pop(cell.row.actor_id, None)
+        cell.become(Status.GONE)
+        self._worker.counters[Counter.ACTORS_AWAKE] -= 1
+
+    def take_pk(self) -> int:
+        """Return a row number that no actor of this shard ever had in this run."""
+        self._next_pk += 1
+        return self._next_pk - 1
+
+    def make_client(self, cell: Cell) -> ActorClient:
+        """Return the client through which ``cell``'s actor calls others."""
+        return self._worker.make_client(cell)
+
+    def destroy(self, cell: Cell) -> None:
+        """Record that the actor is to be destroyed and begin with it."""
+        cell.become(Status.DESTROYING)
+        self.write(MarkDestroyed(cell.row.pk), cell)
+        self._worker.begin_destroy(cell)
+
+    # -- changes
+
+    def capture(self, cell: Cell, *, urgent: bool = False) -> None:
+        """Put the actor's state into the batch if it changed.
+
+        ``urgent`` does so at once for an actor with durability "interval" as well. A state that
+        cannot be stored is replaced by the last good one and
+        :class:`~stator.runtime.errors.StateNotSerializable` raised.
+        """
+        if cell.row.state is None:
+            return  # creation is not complete: nothing of it counts yet (semantics page, 2.2)
+        tracker = cell.tracker
+        if tracker is None:
+            if "state" in cell.actor.__dict__:
+                del cell.actor.__dict__["state"]
+                raise StateNotEnabled
+            return
+        try:
+            image = tracker.capture(cell.actor.state)
+        except StateNotSerializable:
+            cell.actor.state = tracker.last_value()
+            raise
+        if image is None:
+            if urgent and cell in self._deferred:
+                self.put_state(cell, self._deferred.pop(cell))
+        elif cell.status is Status.GONE:
+            raise StorageUnavailable
+        elif cell.definition.is_durable or urgent:
+            self._deferred.pop(cell, None)
+            self.put_state(cell, image)
+        else:
+            self._defer(cell, image)
+
+    def capture_quietly(self, cell: Cell) -> None:
+        """Capture where nobody waits for the outcome; a failure is logged."""
+        try:
+            self.capture(cell)
+        except StateNotSerializable as error:
+            cell.log.error("state cannot be stored", problem=error.message)
+
+    def put_state(self, cell: Cell, image: bytes) -> None:
+        """Put a state image into the batch; the actor's output waits for it."""
+        batch = self._collecting
+        batch.writes.states[cell.row.pk] = image
+        batch.changes += 1
+        if cell.batch is not batch:
+            cell.batch = batch
+            batch.gated.append(cell)
+        if not self._scheduled:
+            self._schedule()
+
+    def write(self, operation: Operation, cell: Cell | None = None) -> None:
+        """Put an operation into the batch; ``cell``'s output, if given, waits for it."""
+        batch = self._collecting
+        batch.writes.operations.append(operation)
+        if cell is not None and cell.batch is not batch:
+            cell.batch = batch
+            batch.gated.append(cell)
+        if not self._scheduled:
+            self._schedule()
+
+    def withdraw_state(self, cell: Cell) -> None:
+        """Forget state changes of an actor that is being deleted."""
+        self._deferred.pop(cell, None)
+        self._collecting.writes.states.pop(cell.row.pk, None)
+
+    # -- output
+
+    def answer(self, cell: Cell, port: ReplyPort, reply: Reply, payload: bytes) -> None:
+        """Send an actor's output, once its last change is durable."""
+        batch = cell.batch
+        if batch is None:
+            port.send(reply, payload)
+        else:
+            batch.outputs.append((cell, port, reply, payload))
+
+    def answer_after_commit(self, port: ReplyPort, reply: Reply, payload: bytes = b"") -> None:
+        """Send a reply that belongs to no actor in memory, once the batch is durable."""
+        self._collecting.outputs.append((None, port, reply, payload))
+
+    async def wait_durable(self) -> None:
+        """Return once everything written so far is on disk. Raises ``storage.unavailable``."""
+        for cell in list(self._deferred):
+            self.capture(cell, urgent=True)
+        if self._collecting.writes:
+            await self._collecting.wait()
+        elif self._in_flight is not None:
+            await self._in_flight.wait()
+
+    # -- commits
+
+    def _schedule(self) -> None:
+        """Commit at the end of this turn, or later if changes come from many at once.
+
+        A change that comes alone is never delayed. When the last batch carried several, more are
+        on their way, and spacing the commits lets them share a sync.
+        """
+        self._scheduled = True
+        if self._in_flight is None:
+            delay = self._not_before - self._loop.time()
+            if delay > 0:
+                self._loop.call_later(delay, self._commit)
+            else:
+                self._loop.call_soon(self._commit)
+
+    def _commit(self) -> None:
+        batch, self._collecting = self._collecting, Batch()
+        self._scheduled = False
+        self._in_flight = batch
+        if batch.changes > 1:
+            self._not_before = self._loop.time() + self._commit_interval
+        self.store.commit(batch.writes, lambda error: self._on_committed(batch, error))
+
+    def _on_committed(self, batch: Batch, error: Exception | None) -> None:
+        self._in_flight = None
+        self._scheduled = False
+        if error is None:
+            self._release(batch)
+        else:
+            self._fail(batch, error)
+        if self._collecting.writes:
+            self._schedule()
+
+    def _release(self, batch: Batch) -> None:
+        counters = self._worker.counters
+        counters[Counter.COMMITS] += 1
+        counters[Counter.CHANGES] += batch.changes
+        for cell in batch.gated:
+            if cell.batch is batch:
+                cell.batch = None
+        for _, port, reply, payload in batch.outputs:
+            port.send(reply, payload)
+        for waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        self._worker.counters[Counter.COMMIT_FAILURES] += 1
+        self.log.error(
+            "commit failed; its actors start again from what is stored",
+            shard=self.number,
+            changes=batch.changes,
+            problem=f"{type(error).__name__}: {error}",
+        )
+        for cell, image in batch.deferred.items():
+            if cell.status is not Status.GONE and cell not in self._deferred:
+                self._defer(cell, image)
+        refused = list(batch.outputs)
+        for cell in batch.gated:
+            refused += self._evict(cell)
+        for _, port, reply, _ in refused:
+            refuse(port, reply.id, StorageUnavailable())
+        for waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_exception(StorageUnavailable())
+
+    def _evict(self, cell: Cell) -> list[Output]:
+        """Drop an actor whose changes were lost (rule 3); return its output that must not leave."""
+        self._deferred.pop(cell, None)
+        self.remove(cell)
+        cell.abort()
+        for call, _, port in cell.take_held():
+            refuse(port, call.id, StorageUnavailable())
+        return self._collecting.forget(cell)
+
+    # -- durability "interval"
+
+    def _defer(self, cell: Cell, image: bytes) -> None:
+        if not self._deferred:
+            self._loop.call_later(cell.definition.settings.state_save_interval, self._save_deferred)
+        self._deferred[cell] = image
+
+    def _save_deferred(self) -> None:
+        deferred, self._deferred = self._deferred, {}
+        batch = self._collecting
+        for cell, image in deferred.items():
+            batch.writes.states[cell.row.pk] = image
+        batch.deferred.update(deferred)
+        batch.changes += len(deferred)
+        if deferred and not self._scheduled:
+            self._schedule()

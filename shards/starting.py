@@ -1,0 +1,134 @@
+"""Starting an actor: the hooks of creation and wake, in order (semantics page, section 2.2).
+
+Rule 1. Creation is complete once its first state image is durable; a crash before repeats it.
+Rule 2. An error or a timeout in any hook fails the start; the actor leaves memory and the next
+        request starts it again.
+Rule 3. An actor without such hooks starts within the turn: no task, nothing to wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from stator.runtime.awaiting import result_of
+from stator.runtime.definition import ActorDefinition
+from stator.runtime.errors import CallbackTimedOut
+from stator.runtime.options import CREATE_STATE_TIMEOUT_S, ON_CREATE_TIMEOUT_S, ON_WAKE_TIMEOUT_S
+from stator.runtime.protocol.actions import decode_input
+from stator.runtime.signature import Parameters
+from stator.runtime.state_codec import StateTracker
+from stator.runtime.storage import RecordStart
+
+from .cell import Cell
+
+START_HOOKS = frozenset({"on_migrate", "create_state", "on_create", "create_vars", "on_wake"})
+
+STATELESS_IMAGE = b""
+"""Stored for an actor without state, so that its row says the first start was completed."""
+
+
+def has_start_hooks(definition: ActorDefinition) -> bool:
+    """Whether starting an actor of this class runs code of the user (rule 3)."""
+    return not START_HOOKS.isdisjoint(definition.hooks)
+
+
+def start_plain(cell: Cell) -> None:
+    """Start an actor that has no hooks. Raises what is wrong with its state."""
+    _begin_generation(cell)
+    if cell.row.state is None:
+        if cell.definition.has_state:
+            cell.actor.state = cell.definition.initial_state()
+        _complete_creation(cell)
+    else:
+        _restore(cell)
+    _make_plain_vars(cell)
+
+
+async def start_with_hooks(cell: Cell) -> None:
+    """Start an actor, running its hooks. Raises what they raise."""
+    _begin_generation(cell)
+    definition, actor = cell.definition, cell.actor
+    settings = definition.settings
+    is_new = cell.row.state is None
+    if not is_new:
+        _restore(cell)
+    if "on_migrate" in definition.hooks:
+        await _run(cell, "on_migrate", settings.on_migrate_timeout, is_new)
+    if is_new:
+        given = decode_input(cell.row.input) if cell.row.input is not None else None
+        if "create_state" in definition.hooks:
+            actor.state = await _run(cell, "create_state", CREATE_STATE_TIMEOUT_S, given)
+        elif definition.has_state:
+            actor.state = definition.initial_state()
+        if "on_create" in definition.hooks:
+            await _run(cell, "on_create", ON_CREATE_TIMEOUT_S, given)
+        _complete_creation(cell)
+    if "create_vars" in definition.hooks:
+        actor.vars = await _run(cell, "create_vars", settings.create_vars_timeout)
+    else:
+        _make_plain_vars(cell)
+    if "on_wake" in definition.hooks:
+        await _run(cell, "on_wake", ON_WAKE_TIMEOUT_S)
+    cell.shard.capture(cell)
+
+
+def _begin_generation(cell: Cell) -> None:
+    definition = cell.definition
+    actor: Any = object.__new__(definition.cls)
+    actor._host = cell
+    actor.__init__()
+    cell.actor = actor
+    if definition.has_state:
+        cell.tracker = StateTracker(definition.state_codec)
+    row = cell.row
+    row.generation += 1
+    row.started_ms = time.time_ns() // 1_000_000
+    # Nobody's output waits for this: after a crash the number may be used again, the data not.
+    cell.shard.write(RecordStart(row.generation, row.started_ms, row.pk))
+
+
+def _restore(cell: Cell) -> None:
+    if cell.tracker is None:
+        return
+    if cell.row.state == STATELESS_IMAGE:
+        # The class had no state when this actor was created.
+        cell.actor.state = cell.definition.initial_state()
+    else:
+        assert cell.row.state is not None
+        cell.actor.state = cell.tracker.restore(cell.row.state)
+    # The tracker has it now; an idle actor should not hold its state three times.
+    cell.row.state = STATELESS_IMAGE
+
+
+def _complete_creation(cell: Cell) -> None:
+    image: bytes | None = None
+    if cell.tracker is not None:
+        image = cell.tracker.capture(cell.actor.state)
+    cell.shard.put_state(cell, STATELESS_IMAGE if image is None else image)
+    cell.row.state = STATELESS_IMAGE
+    cell.row.input = None
+
+
+def _make_plain_vars(cell: Cell) -> None:
+    if cell.definition.has_vars:
+        cell.actor.vars = cell.definition.initial_vars()
+
+
+async def _run(cell: Cell, hook: str, seconds: float, *arguments: Any) -> Any:
+    """Run a hook within its budget; its arguments are validated like those of an action."""
+    method = getattr(type(cell.actor), hook)
+    bound = Parameters(method, hook).bind(arguments)
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(seconds):
+            return await result_of(method(cell.actor, *bound))
+    except TimeoutError as error:
+        elapsed = time.monotonic() - started
+        if elapsed < seconds:
+            raise
+        raise CallbackTimedOut(
+            f"{hook} did not finish within {seconds:g} s",
+            metadata={"callback_name": hook, "duration_ms": round(elapsed * 1000)},
+        ) from error

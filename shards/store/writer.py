@@ -1,0 +1,117 @@
+"""The writer thread of a shard: the only place that changes its file.
+
+It takes one batch at a time, makes one transaction of it and reports on the event loop. While it
+waits for the disk the next batch collects (architecture, "Group commit"). Between batches it moves
+the write-ahead log into the file, so that no reply ever waits for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from queue import SimpleQueue
+
+import apsw
+import msgspec
+
+from stator.runtime import faults
+from stator.runtime.storage import (
+    CommitDone,
+    DeleteActor,
+    InsertActor,
+    InsertNamespace,
+    MarkDestroyed,
+    Operation,
+    RecordStart,
+    Writes,
+)
+
+from .statements import STATEMENTS, upsert_states
+
+_SQL: dict[type[Operation], str] = {
+    InsertActor: STATEMENTS["insert_actor"],
+    RecordStart: STATEMENTS["record_start"],
+    MarkDestroyed: STATEMENTS["mark_destroyed"],
+    DeleteActor: STATEMENTS["delete_actor"],
+    InsertNamespace: STATEMENTS["insert_namespace"],
+}
+
+_UPSERT_SIZES = (64, 16, 4, 1)
+_UPSERTS = {rows: upsert_states(rows) for rows in _UPSERT_SIZES}
+
+_Job = tuple[Writes, CommitDone]
+
+
+class Writer:
+    """Commits batches in a thread of its own until :meth:`close`."""
+
+    def __init__(self, connection: apsw.Connection, *, name: str, checkpoint_pages: int) -> None:
+        self._connection = connection
+        self._checkpoint_pages = checkpoint_pages
+        self._log_pages = 0
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        connection.set_wal_hook(self._on_commit)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, writes: Writes, done: CommitDone) -> None:
+        """Commit ``writes``, then call ``done`` on the event loop."""
+        self._jobs.put((writes, done))
+
+    def close(self) -> None:
+        """Finish what was submitted and end the thread; blocks."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            writes, done = job
+            error: Exception | None = None
+            try:
+                self._commit(writes)
+            except (apsw.Error, OSError) as problem:
+                error = problem
+            self._loop.call_soon_threadsafe(done, error)
+            if self._log_pages >= self._checkpoint_pages and self._jobs.empty():
+                self._checkpoint()
+
+    def _commit(self, writes: Writes) -> None:
+        execute = self._connection.execute
+        faults.point("commit.before")
+        execute("BEGIN IMMEDIATE")
+        try:
+            for operation in writes.operations:
+                execute(_SQL[type(operation)], msgspec.structs.astuple(operation))
+            self._store_states(writes.states)
+            faults.point("commit.before_sync")
+            execute("COMMIT")
+        except BaseException:
+            # SQLite rolls back by itself on a full disk or an I/O error; then there is no
+            # transaction any more.
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+        faults.point("commit.after")
+
+    def _store_states(self, states: dict[int, bytes]) -> None:
+        bindings = [part for item in states.items() for part in item]
+        start, left = 0, len(states)
+        for rows in _UPSERT_SIZES:
+            while left >= rows:
+                self._connection.execute(_UPSERTS[rows], bindings[start : start + 2 * rows])
+                start += 2 * rows
+                left -= rows
+
+    def _on_commit(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._log_pages = 0
+        except apsw.Error:
+            # The log simply stays longer; the commit that needs the space reports the trouble.
+            self._log_pages = 0
