@@ -143,7 +143,7 @@ class ControlApi:
                 for actor_id in request.actor_ids
                 for shard in shards
                 if (row := await self._by_id(shard, actor_id)) is not None
-                and row.namespace == request.namespace
+                and request.namespace in ("", row.namespace)
                 and request.name in (None, row.name)
             ]
         elif request.key is not None and request.name is not None:

@@ -11,14 +11,13 @@ from pathlib import Path
 import apsw
 import uvloop
 
-from stator.runtime import faults
 from stator.runtime.boot import Boot
 from stator.runtime.child import Child
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
 from stator.runtime.link.dialer import Dialer
 from stator.runtime.link.frames import Hello
-from stator.runtime.log import Logger, configure_logging, get_logger
+from stator.runtime.log import Logger, get_logger
 from stator.runtime.registry import Registry
 from stator.runtime.storage import InsertNamespace, ShardStorage
 
@@ -37,9 +36,7 @@ SWITCH_INTERVAL_S = 0.0005
 
 def run_worker(boot: Boot) -> int:
     """Serve the shards of ``boot`` until asked to stop; return the exit code."""
-    configure_logging(boot.config.log.level, boot.config.log.format, boot.title)
     log = get_logger("stator.worker")
-    faults.arm_from_environment()
     block = ControlBlock.attach(boot.control_fd)
     child = Child(boot, block)
     try:

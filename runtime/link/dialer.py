@@ -56,6 +56,8 @@ class Dialer:
         self._waiting: deque[_Waiting] = deque()
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
+        self.peer_actors: dict[str, dict[str, str]] = {}
+        """What the worker's Hello said of its registry."""
         self.on_connected: asyncio.Event = asyncio.Event()
 
     @property
@@ -134,6 +136,7 @@ class Dialer:
             if reply is not None and not reply.done():
                 reply.set_result((frame, payload))
         elif isinstance(frame, Hello):
+            self.peer_actors = frame.actors
             self._hand_over_waiting()
 
     def _hand_over_waiting(self) -> None:

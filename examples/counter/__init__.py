@@ -1,0 +1,5 @@
+"""A counter per key: the smallest actor there is."""
+
+from .actor import Counter
+
+__all__ = ["Counter"]

@@ -1,0 +1,8 @@
+"""The registry of all examples: what ``scripts/run`` serves."""
+
+from chat import ChatRoom
+from counter import Counter
+
+from stator import setup
+
+registry = setup(use={"counter": Counter, "chat": ChatRoom})

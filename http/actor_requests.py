@@ -1,0 +1,255 @@
+"""Requests to one actor: actions, and what else an actor answers over HTTP.
+
+The hot path of the gateway: route (cached), token, namespace (known), body, one frame to the
+worker, one future, one write back. The body is opaque here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from stator.runtime.config import Config
+from stator.runtime.errors import (
+    ActorNotFound,
+    InputTooLarge,
+    InvalidHeader,
+    KeyTooLarge,
+    MethodNotAllowed,
+    RouteNotFound,
+    UnknownDatacenter,
+    UnknownPool,
+)
+from stator.runtime.keys import Key, serialize_key
+from stator.runtime.link.frames import (
+    ActorRecord,
+    Answer,
+    Call,
+    CreateActor,
+    Created,
+    FindActors,
+    Refusal,
+    Resolution,
+)
+from stator.runtime.protocol.encoding import CONTENT_TYPES, Encoding, encoding_of
+
+from .answers import WireResponse, json_response
+from .auth import Gatekeeper, token_of
+from .backends import Backends, refused
+from .bodies import read_message
+from .cors import CrossOrigin, as_lines
+from .namespaces import KnownNamespaces
+from .routes import ActorRoute, action_name_of
+
+POOL = "default"
+"""The one pool of this service (clients name it on every creation)."""
+REGION = "default"
+DIALECT_HEADER = "x-stator-dialect"
+"""Our Python client asks with it for CBOR that loses no Python type."""
+
+
+class Limits:
+    """The limits on what names an actor (client-protocol, section 10.1)."""
+
+    def __init__(self, config: Config) -> None:
+        self._limits = config.limits
+
+    def check_identity(self, name: str, key: Key) -> None:
+        """Raise for a name or key that is too long."""
+        limits = self._limits
+        if len(name) > limits.max_actor_name_length:
+            raise KeyTooLarge(
+                f"the actor name has {len(name)} characters, "
+                f"limits.max_actor_name_length allows {limits.max_actor_name_length}"
+            )
+        size = len(serialize_key(key).encode("utf-8", "surrogatepass"))
+        if size > limits.max_key_size:
+            raise KeyTooLarge(
+                f"the key has {size} bytes, limits.max_key_size allows {limits.max_key_size}"
+            )
+        for part in key:
+            if len(part) > limits.max_key_part_size:
+                raise KeyTooLarge(
+                    "a part of the key is longer than "
+                    f"limits.max_key_part_size ({limits.max_key_part_size} bytes)"
+                )
+
+    def check_input(self, data: bytes | None) -> None:
+        """Raise for an input that is too large."""
+        limit = self._limits.max_input_size
+        if data is not None and len(data) > limit:
+            raise InputTooLarge(
+                f"the input has {len(data)} bytes, limits.max_input_size allows {limit}"
+            )
+
+
+def check_placement(pool: str | None, region: str | None, namespace: str) -> None:
+    """Raise for a pool or region this service does not have."""
+    if pool not in (None, "", POOL):
+        raise UnknownPool(
+            f"this service has no pool '{pool}', only '{POOL}'",
+            metadata={"namespace": namespace, "pool_name": pool},
+        )
+    if region not in (None, "", REGION):
+        raise UnknownDatacenter
+
+
+class ActorRequests:
+    """Serves actor routes."""
+
+    def __init__(
+        self,
+        config: Config,
+        backends: Backends,
+        gatekeeper: Gatekeeper,
+        namespaces: KnownNamespaces,
+        cross_origin: CrossOrigin,
+    ) -> None:
+        self._backends = backends
+        self._gatekeeper = gatekeeper
+        self._namespaces = namespaces
+        self._cross_origin = cross_origin
+        self._limits = Limits(config)
+        self._max_message_size = config.limits.max_incoming_message_size
+        self._version = config.application.version
+        self._plain_cors = as_lines(cross_origin.gateway_headers(None))
+        self._checked: dict[ActorRoute, tuple[str, int]] = {}
+
+    async def serve(
+        self, request: web.BaseRequest, route: ActorRoute, ray_id: str
+    ) -> web.StreamResponse:
+        """Answer a request to an actor. Raises the gateway's own errors."""
+        headers = request.headers
+        if not self._gatekeeper.is_open:
+            self._gatekeeper.check_client(route.token or token_of(headers))
+        if headers.get("x-rivet-skip-ready-wait", "0") not in ("0", "1", "true", "false"):
+            raise InvalidHeader(metadata={"header": "x-rivet-skip-ready-wait"})
+        action = action_name_of(route.inner)
+        if action is None:
+            return await self._serve_other(request, route)
+        if request.method != "POST":
+            raise MethodNotAllowed(metadata={"method": request.method, "path": route.inner})
+        encoding = encoding_of(headers.get("x-rivet-encoding"))
+        if DIALECT_HEADER in headers and encoding is Encoding.CBOR:
+            encoding = Encoding.NATIVE
+        body = await read_message(request, self._max_message_size)
+        key, shard = await self._place(route)
+        link = self._backends.link_to(shard)
+        call = Call(
+            link.next_id(),
+            shard,
+            resolution_of(route),
+            route.namespace,
+            route.name,
+            key,
+            action,
+            encoding,
+            ray_id,
+            route.input,
+        )
+        reply, payload = await link.request(call, body)
+        if isinstance(reply, Refusal):
+            raise refused(reply)
+        assert isinstance(reply, Answer)
+        return self._answer(request, reply, payload, encoding, ray_id)
+
+    def _answer(
+        self, request: web.BaseRequest, reply: Answer, body: bytes, encoding: Encoding, ray_id: str
+    ) -> WireResponse:
+        origin = request.headers.get("origin")
+        if origin is None:
+            cors = self._plain_cors
+        else:
+            cors = as_lines(self._cross_origin.gateway_headers(origin))
+        key = f"x-rivet-actor-key: {reply.key}\r\n" if reply.key.isprintable() else ""
+        head = (
+            f"content-type: {CONTENT_TYPES[encoding]}\r\n"
+            f"x-rivet-actor: {reply.actor_id}\r\n"
+            f"x-rivet-actor-generation: {reply.generation}\r\n"
+            f"{key}x-rivet-ray-id: {ray_id}\r\n{cors}"
+        )
+        return WireResponse(reply.status, head, body, keep_alive=request.keep_alive)
+
+    async def _place(self, route: ActorRoute) -> tuple[str, int]:
+        """Return the serialised key (or actor id) and the shard of a route."""
+        placed = self._checked.get(route)
+        if placed is not None:
+            return placed
+        if route.actor_id is not None:
+            shard = self._backends.shard_of_id(route.actor_id)
+            if shard is None:
+                raise ActorNotFound
+            placed = (route.actor_id, shard)
+        else:
+            check_placement(route.pool, route.region, route.namespace)
+            self._limits.check_identity(route.name, route.key)
+            self._limits.check_input(route.input)
+            await self._namespaces.require(route.namespace)
+            shard = self._backends.shard_of_key(route.namespace, route.name, route.key)
+            placed = (serialize_key(route.key), shard)
+        if len(self._checked) >= MAX_CHECKED:
+            self._checked.clear()
+        self._checked[route] = placed
+        return placed
+
+    async def _serve_other(self, request: web.BaseRequest, route: ActorRoute) -> web.StreamResponse:
+        """Serve the framework paths of an actor (client-protocol, section 5.4)."""
+        if not is_known_inner(route.inner):
+            raise RouteNotFound(metadata={"resource": "route", "id": route.inner})
+        actor = await self.find(route)
+        headers = {"x-rivet-actor": actor.actor_id}
+        if route.inner.startswith("/request"):
+            return web.Response(status=404, headers=headers)  # the actor has no handler for it
+        if request.method != "GET":
+            raise MethodNotAllowed(metadata={"method": request.method, "path": route.inner})
+        if route.inner == "/metadata":
+            described = {"runtime": "rivetkit", "type": "local", "version": self._version}
+            return json_response(described, headers=headers)
+        text = "ok" if route.inner == "/health" else "This is an actor of a stator service.\n"
+        return web.Response(text=text, headers=headers)
+
+    async def find(self, route: ActorRoute) -> ActorRecord:
+        """Return the actor of a route, creating it if the route says so."""
+        key, shard = await self._place(route)
+        if route.actor_id is None and route.create:
+            payload = await self._backends.ask(
+                shard,
+                lambda number: CreateActor(
+                    number, shard, route.namespace, route.name, key, route.input, True
+                ),
+            )
+            return msgspec.msgpack.decode(payload, type=Created).actor
+        link = self._backends.link_to(shard)
+        find = make_lookup(link.next_id(), shard, route, key)
+        reply, payload = await link.request(find)
+        if isinstance(reply, Refusal):
+            raise refused(reply)
+        found = msgspec.msgpack.decode(payload, type=list[ActorRecord])
+        if not found:
+            raise ActorNotFound
+        return found[0]
+
+
+MAX_CHECKED = 16_384
+"""How many routes the gateway remembers the place of."""
+
+_FRAMEWORK_PATHS = frozenset({"", "/", "/metadata", "/health", "/request"})
+
+
+def is_known_inner(inner: str) -> bool:
+    """Whether an actor answers on this path."""
+    return inner in _FRAMEWORK_PATHS or inner.startswith("/request/")
+
+
+def resolution_of(route: ActorRoute) -> Resolution:
+    """Return how a route names its actor."""
+    if route.actor_id is not None:
+        return Resolution.BY_ID
+    return Resolution.GET_OR_CREATE if route.create else Resolution.GET
+
+
+def make_lookup(number: int, shard: int, route: ActorRoute, key: str) -> FindActors:
+    """Return the request that finds the actor of a route without creating it."""
+    if route.actor_id is not None:
+        return FindActors(number, (shard,), "", actor_ids=(route.actor_id,))
+    return FindActors(number, (shard,), route.namespace, name=route.name, key=key)

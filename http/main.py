@@ -1,0 +1,88 @@
+"""The gateway process, from its boot record to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+
+import uvloop
+from aiohttp import web
+
+from stator.runtime.boot import Boot
+from stator.runtime.child import Child
+from stator.runtime.config import Config, Server
+from stator.runtime.control import Counter
+from stator.runtime.control_block import ControlBlock
+from stator.runtime.exit_codes import ExitCode
+from stator.runtime.log import Logger, get_logger
+
+from .backends import Backends
+from .gateway import Gateway
+
+
+def run_gateway(boot: Boot) -> int:
+    """Serve the public port of ``boot`` until asked to stop; return the exit code."""
+    log = get_logger("stator.gateway")
+    block = ControlBlock.attach(boot.control_fd)
+    child = Child(boot, block)
+    try:
+        tls = make_tls(boot.config.server)
+    except (OSError, ssl.SSLError) as error:
+        log.critical("TLS files unusable", problem=str(error))
+        return ExitCode.CONFIG
+    return uvloop.run(_serve(boot, block, child, tls, log))
+
+
+async def _serve(
+    boot: Boot, block: ControlBlock, child: Child, tls: ssl.SSLContext | None, log: Logger
+) -> int:
+    child.start(asyncio.get_running_loop())
+    backends = Backends(boot, block)
+    backends.start()
+    gateway = Gateway(boot.config, backends, child, log)
+    runner = make_runner(gateway, boot.config)
+    await runner.setup()
+    for fd in boot.listen_fds:
+        listener = socket.socket(fileno=fd)
+        is_public = listener.family != socket.AF_UNIX
+        site = web.SockSite(
+            runner,
+            listener,
+            ssl_context=tls if is_public else None,
+            backlog=boot.config.server.backlog,
+        )
+        await site.start()
+    child.ready()
+    await child.wait_stopping()
+    await runner.cleanup()
+    backends.close()
+    child.counters[Counter.IN_FLIGHT] = 0
+    child.publish()
+    return child.exit_code()
+
+
+def make_runner(gateway: Gateway, config: Config) -> web.ServerRunner:
+    """Return the HTTP server: aiohttp's low-level one, with no router or middleware to pay for."""
+    server = web.Server(
+        gateway.handle,
+        access_log=None,
+        keepalive_timeout=config.server.keep_alive,
+        max_line_size=config.limits.max_header_size,
+        max_field_size=config.limits.max_header_size,
+        logger=logging.getLogger("stator.http"),
+    )
+    return web.ServerRunner(
+        server, handle_signals=False, shutdown_timeout=config.workers.grace_period / 2
+    )
+
+
+def make_tls(server: Server) -> ssl.SSLContext | None:
+    """Return the TLS context of the public port. Raises ``OSError`` or ``ssl.SSLError``."""
+    if not server.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(server.tls_certificate, server.tls_key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
