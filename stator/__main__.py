@@ -1,0 +1,156 @@
+"""The command line. It picks one role for this process and imports that role and nothing else.
+
+``gateway`` and ``worker`` are for the supervisor only: they are started with a boot record.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from stator.runtime.boot import Boot
+    from stator.runtime.config import Config
+
+DEFAULT_CONFIG = "stator.toml"
+_CHILD_ROLES = ("gateway", "worker")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command ``argv`` and return the exit code of this process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in _CHILD_ROLES:
+        return _be_child(arguments[0])
+    return _be_told(arguments)
+
+
+def _be_child(role: str) -> int:
+    from setproctitle import setproctitle
+
+    from stator.runtime import faults
+    from stator.runtime.boot import BOOT_FD_VARIABLE, read_boot
+    from stator.runtime.child import send_stacks_to
+    from stator.runtime.exit_codes import ExitCode
+    from stator.runtime.log import configure_logging
+
+    fd = os.environ.pop(BOOT_FD_VARIABLE, "")
+    if not fd.isdecimal():
+        print(f'stator: a {role} is started by "stator serve" only', file=sys.stderr)
+        return ExitCode.CONFIG
+    boot = read_boot(int(fd))
+    send_stacks_to(boot.stack_fd)
+    setproctitle(boot.title)
+    faults.arm_from_environment()
+    log = boot.config.log
+    configure_logging(log.level, log.format, f"{role} {boot.index}")
+    return _runner_of(role)(boot)
+
+
+def _runner_of(role: str) -> Callable[[Boot], int]:
+    if role == "worker":
+        from stator.shards.main import run_worker
+
+        return run_worker
+    from stator.http.main import run_gateway
+
+    return run_gateway
+
+
+def _be_told(arguments: Sequence[str]) -> int:
+    from stator.runtime.config_source import ConfigError
+    from stator.runtime.exit_codes import ExitCode
+
+    options = _parse(arguments)
+    try:
+        config = _load_config(options)
+    except ConfigError as error:
+        print(f"stator: {error}", file=sys.stderr)
+        return ExitCode.CONFIG
+    return _COMMANDS[options.command](config)
+
+
+def _parse(arguments: Sequence[str]) -> Namespace:
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser(
+        prog="stator",
+        description="Durable, addressable actors as one service on one host.",
+        epilog="Every setting can also be given as STATOR_SECTION__KEY=value.",
+    )
+    parser.add_argument("--version", action="version", version=f"stator {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in _COMMANDS.items():
+        about = command.__doc__ or ""
+        options = commands.add_parser(name, help=about, description=about)
+        options.add_argument(
+            "config",
+            nargs="?",
+            metavar="CONFIG.toml",
+            help=f"the configuration; by default {DEFAULT_CONFIG} if there is one",
+        )
+        options.add_argument(
+            "--set",
+            dest="overrides",
+            action="append",
+            default=[],
+            metavar="section.key=value",
+            help="override a setting; may be repeated",
+        )
+    return parser.parse_args(arguments)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("stator")
+
+
+def _load_config(options: Namespace) -> Config:
+    from pathlib import Path
+
+    from stator.runtime.config_source import load_config
+
+    given: str | None = options.config
+    default = DEFAULT_CONFIG if os.path.exists(DEFAULT_CONFIG) else None
+    name = given or default
+    return load_config(
+        Path(name) if name else None, environ=os.environ, overrides=options.overrides
+    )
+
+
+def _serve(config: Config) -> int:
+    """Run the service."""
+    from setproctitle import setproctitle
+
+    from stator.supervisor.loop import serve
+
+    setproctitle("stator: supervisor")
+    return serve(config)
+
+
+def _status(config: Config) -> int:
+    """Show how the running service is."""
+    from stator.supervisor.status import print_status
+
+    return print_status(config)
+
+
+def _check(config: Config) -> int:
+    """Check the configuration and start nothing."""
+    del config
+    print("ok")
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Config], int]] = {
+    "serve": _serve,
+    "status": _status,
+    "check": _check,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

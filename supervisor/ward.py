@@ -1,0 +1,172 @@
+"""A ward: one child in the supervisor's care, through all its processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from ..runtime.control import ChildState
+from ..runtime.exit_codes import ExitCode
+from ..runtime.log import get_logger
+from . import stall
+from .child_process import ChildProcess, describe_exit
+from .plan import ChildPlan
+from .policy import HEALTHY_SECONDS, Event, Phase, classify_exit, next_pause
+from .service import Service
+
+_log = get_logger("stator.supervisor")
+
+Tell = Callable[["Ward", Event], None]
+
+
+class Ward:
+    """What the supervisor knows of one child and can do to it.
+
+    It only reports events (by ``tell``) and carries out actions; what follows from an event is
+    decided in ``policy`` and ``loop``.
+    """
+
+    def __init__(
+        self, plan: ChildPlan, service: Service, loop: asyncio.AbstractEventLoop, tell: Tell
+    ) -> None:
+        self.plan = plan
+        self.phase = Phase.WAITING
+        self.was_ready = False
+        """Whether the present process, or the last one, became ready."""
+        self.last_exit = 0
+        """Return code of the last process, negative for a signal."""
+        self.failed_starts = 0
+        """How many processes in a row ended before they were ready."""
+        self._service = service
+        self._slot = service.block.slot(plan.slot)
+        self._loop = loop
+        self._tell = tell
+        self._log = _log.bind(child=plan.name)
+        self._process: ChildProcess | None = None
+        self._generation = 0
+        self._pause = 0.0
+        self._ready_ns = 0
+        self._is_silent = False
+        self._wants_stack = False
+
+    def spawn(self) -> None:
+        """Start the next process; a failure to do so is reported like its death."""
+        self._generation += 1
+        self.was_ready = self._is_silent = self._wants_stack = False
+        boot = self._service.boot_of(self.plan, self._generation)
+        try:
+            process = ChildProcess(boot, self.plan.argv, self._service.environ)
+        except OSError as error:
+            self._log.error("child cannot be spawned", reason=str(error))
+            self._note_end(ExitCode.FAILURE)
+            return
+        self._process = process
+        self._slot.begin(
+            pid=process.pid, generation=self._generation, started_ns=process.started_ns
+        )
+        self._loop.add_reader(process.ready_fd, self._on_ready, process)
+        self._loop.add_reader(process.pidfd, self._on_exit, process)
+        self._log.debug("child spawned", child_pid=process.pid, generation=self._generation)
+
+    def terminate(self) -> None:
+        """Ask the process to drain and leave."""
+        if self._process:
+            self._process.send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process at once; its end is reported as that of any other."""
+        if self._process:
+            reason = "out of time" if self.phase is Phase.STOPPING else "silent for too long"
+            self._log.warning("child killed", child_pid=self._process.pid, reason=reason)
+            self._process.send(signal.SIGKILL)
+
+    def dump_stack(self) -> None:
+        """Have the process write its stacks; the next ``check`` logs them.
+
+        A process that has not yet taken over its slot would die of the signal.
+        """
+        self._wants_stack = True
+        if self._process and self._slot.is_taken_over:
+            self._process.send(signal.SIGUSR1)
+
+    def restart_later(self) -> None:
+        """Report ``PAUSE_OVER`` after a pause that grows from one death to the next."""
+        workers = self._service.config.workers
+        lived = (time.monotonic_ns() - self._ready_ns) / 1e9
+        self._pause = next_pause(
+            self._pause,
+            was_healthy=self.was_ready and lived >= HEALTHY_SECONDS,
+            first=workers.restart_backoff,
+            longest=workers.restart_backoff_max,
+        )
+        self._log.warning("child is restarted", pause=self._pause)
+        self._loop.call_later(self._pause, self._tell, self, Event.PAUSE_OVER)
+
+    def abandon(self) -> None:
+        """Do not wait for a process that not even SIGKILL ended."""
+        self._log.error("child hangs in the kernel and is left behind")
+
+    def classify_last_exit(self, *, has_served: bool) -> Event:
+        """Return which event the end of the last process is."""
+        return classify_exit(
+            self.last_exit, failed_starts=self.failed_starts, has_served=has_served
+        )
+
+    def check(self, now_ns: int) -> None:
+        """Log stacks that were asked for, and report a process that is silent for too long."""
+        process = self._process
+        if process is None:
+            return
+        silent = (now_ns - max(self._slot.heartbeat_ns, process.started_ns, self._ready_ns)) / 1e9
+        self._log_stacks(process, silent)
+        limits = stall.limits_of(self.phase, self._service.config.workers)
+        event = stall.judge(silent, limits) if limits else None
+        if event is Event.FELL_SILENT and self._is_silent:
+            return
+        self._is_silent = event is not None
+        if event:
+            self._tell(self, event)
+
+    def _log_stacks(self, process: ChildProcess, silent: float) -> None:
+        stacks = process.take_stacks()
+        if self._wants_stack:
+            self._wants_stack = False
+            is_starting = self.phase is Phase.STARTING
+            event = "child is slow to start" if is_starting else "child stalled"
+            self._log.warning(event, silent_for=round(silent, 3), stack=stacks or None)
+        elif stacks:
+            self._log.info("child wrote its stacks", stack=stacks)
+
+    def _on_ready(self, process: ChildProcess) -> None:
+        self._loop.remove_reader(process.ready_fd)
+        if os.read(process.ready_fd, 1):  # else its end, which is reported by the pidfd
+            self.was_ready = True
+            self.failed_starts = 0
+            self._ready_ns = time.monotonic_ns()
+            self._tell(self, Event.BECAME_READY)
+
+    def _on_exit(self, process: ChildProcess) -> None:
+        self._loop.remove_reader(process.pidfd)
+        self._loop.remove_reader(process.ready_fd)
+        self._process = None
+        code = process.reap()
+        self._log_end(process, code)
+        process.close()
+        self._note_end(code)
+
+    def _log_end(self, process: ChildProcess, code: int) -> None:
+        is_expected = self.phase is Phase.STOPPING
+        log = self._log.debug if is_expected else self._log.warning
+        stacks = {"stack": text} if (text := process.take_stacks()) else {}
+        event = "child left" if is_expected else "child died"
+        log(event, child_pid=process.pid, exit=describe_exit(code), **stacks)
+
+    def _note_end(self, code: int) -> None:
+        self.last_exit = code
+        self.failed_starts += not self.was_ready
+        is_expected = self.phase is Phase.STOPPING
+        self._slot.end(ChildState.STOPPED if is_expected else ChildState.FAILED)
+        self._tell(self, Event.EXITED)
