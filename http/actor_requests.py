@@ -39,7 +39,7 @@ from .backends import Backends, refused
 from .bodies import read_message
 from .cors import CrossOrigin, as_lines
 from .namespaces import KnownNamespaces
-from .routes import ActorRoute, action_name_of
+from .routes import ActorRoute
 
 POOL = "default"
 """The one pool of this service (clients name it on every creation)."""
@@ -113,7 +113,7 @@ class ActorRequests:
         self._max_message_size = config.limits.max_incoming_message_size
         self._version = config.application.version
         self._plain_cors = as_lines(cross_origin.gateway_headers(None))
-        self._checked: dict[ActorRoute, tuple[str, int]] = {}
+        self._places: dict[str, tuple[str, int]] = {}
 
     async def serve(
         self, request: web.BaseRequest, route: ActorRoute, ray_id: str
@@ -124,7 +124,7 @@ class ActorRequests:
             self._gatekeeper.check_client(route.token or token_of(headers))
         if headers.get("x-rivet-skip-ready-wait", "0") not in ("0", "1", "true", "false"):
             raise InvalidHeader(metadata={"header": "x-rivet-skip-ready-wait"})
-        action = action_name_of(route.inner)
+        action = route.action
         if action is None:
             return await self._serve_other(request, route)
         if request.method != "POST":
@@ -133,7 +133,7 @@ class ActorRequests:
         if DIALECT_HEADER in headers and encoding is Encoding.CBOR:
             encoding = Encoding.NATIVE
         body = await read_message(request, self._max_message_size)
-        key, shard = await self._place(route)
+        key, shard = self._places.get(request.raw_path) or await self._place(request, route)
         link = self._backends.link_to(shard)
         call = Call(
             link.next_id(),
@@ -170,33 +170,30 @@ class ActorRequests:
         )
         return WireResponse(reply.status, head, body, keep_alive=request.keep_alive)
 
-    async def _place(self, route: ActorRoute) -> tuple[str, int]:
-        """Return the serialised key (or actor id) and the shard of a route."""
-        placed = self._checked.get(route)
-        if placed is not None:
-            return placed
+    async def _place(self, request: web.BaseRequest, route: ActorRoute) -> tuple[str, int]:
+        """Return the serialised key (or actor id) and the shard of a route; check it once."""
         if route.actor_id is not None:
             shard = self._backends.shard_of_id(route.actor_id)
             if shard is None:
                 raise ActorNotFound
-            placed = (route.actor_id, shard)
-        else:
-            check_placement(route.pool, route.region, route.namespace)
-            self._limits.check_identity(route.name, route.key)
-            self._limits.check_input(route.input)
-            await self._namespaces.require(route.namespace)
-            shard = self._backends.shard_of_key(route.namespace, route.name, route.key)
-            placed = (serialize_key(route.key), shard)
-        if len(self._checked) >= MAX_CHECKED:
-            self._checked.clear()
-        self._checked[route] = placed
-        return placed
+            return route.actor_id, shard
+        check_placement(route.pool, route.region, route.namespace)
+        self._limits.check_identity(route.name, route.key)
+        self._limits.check_input(route.input)
+        await self._namespaces.require(route.namespace)
+        shard = self._backends.shard_of_key(route.namespace, route.name, route.key)
+        place = (serialize_key(route.key), shard)
+        if len(request.raw_path) <= MAX_REMEMBERED_PATH:
+            if len(self._places) >= MAX_REMEMBERED:
+                self._places.clear()
+            self._places[request.raw_path] = place
+        return place
 
     async def _serve_other(self, request: web.BaseRequest, route: ActorRoute) -> web.StreamResponse:
         """Serve the framework paths of an actor (client-protocol, section 5.4)."""
         if not is_known_inner(route.inner):
             raise RouteNotFound(metadata={"resource": "route", "id": route.inner})
-        actor = await self.find(route)
+        actor = await self.find(request, route)
         headers = {"x-rivet-actor": actor.actor_id}
         if route.inner.startswith("/request"):
             return web.Response(status=404, headers=headers)  # the actor has no handler for it
@@ -208,9 +205,9 @@ class ActorRequests:
         text = "ok" if route.inner == "/health" else "This is an actor of a stator service.\n"
         return web.Response(text=text, headers=headers)
 
-    async def find(self, route: ActorRoute) -> ActorRecord:
+    async def find(self, request: web.BaseRequest, route: ActorRoute) -> ActorRecord:
         """Return the actor of a route, creating it if the route says so."""
-        key, shard = await self._place(route)
+        key, shard = await self._place(request, route)
         if route.actor_id is None and route.create:
             payload = await self._backends.ask(
                 shard,
@@ -230,8 +227,9 @@ class ActorRequests:
         return found[0]
 
 
-MAX_CHECKED = 16_384
-"""How many routes the gateway remembers the place of."""
+MAX_REMEMBERED = 16_384
+MAX_REMEMBERED_PATH = 1_024
+"""How many paths, and how long ones, the gateway remembers the shard of."""
 
 _FRAMEWORK_PATHS = frozenset({"", "/", "/metadata", "/health", "/request"})
 

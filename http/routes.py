@@ -59,6 +59,8 @@ class ActorRoute:
     """What the actor sees as the path, percent-encoded, beginning with ``/`` or empty."""
     query: str
     """The query string without routing parameters."""
+    action: str | None = None
+    """The wire name of the action, if the inner path names one."""
     actor_id: str | None = None
     """Set on the direct form; the other fields then say nothing."""
     namespace: str = ""
@@ -109,6 +111,7 @@ def _parse_direct_route(segment: str, inner: str, query: str) -> ActorRoute:
     return ActorRoute(
         inner,
         query,
+        action=_action_name_of(inner),
         actor_id=_percent_decode(actor_id, "actor id"),
         token=_percent_decode(token, "token") if at else None,
     )
@@ -124,6 +127,7 @@ def _parse_query_route(segment: str, inner: str, query: str) -> ActorRoute:
     return ActorRoute(
         inner,
         rest,
+        action=_action_name_of(inner),
         namespace=parameters["rvt-namespace"],
         name=_percent_decode(segment, "actor name"),
         key=split_query_key(parameters.get("rvt-key")),
@@ -133,6 +137,15 @@ def _parse_query_route(segment: str, inner: str, query: str) -> ActorRoute:
         region=parameters.get("rvt-region"),
         token=parameters.get("rvt-token"),
     )
+
+
+def _action_name_of(inner: str) -> str | None:
+    if not inner.startswith("/action/"):
+        return None
+    segment = inner[len("/action/") :]
+    if not segment or "/" in segment:
+        return None
+    return _percent_decode(segment, "action name")
 
 
 def _split_query(query: str) -> tuple[dict[str, str], str]:
@@ -214,13 +227,3 @@ def parse_form(query: str) -> list[tuple[str, str]]:
         name, _, value = part.partition("=")
         pairs.append((_form_decode(name, "query"), _form_decode(value, name[:40])))
     return pairs
-
-
-def action_name_of(inner: str) -> str | None:
-    """Return the action of an inner path ``/action/{name}``, ``None`` for any other path."""
-    if not inner.startswith("/action/"):
-        return None
-    segment = inner[len("/action/") :]
-    if not segment or "/" in segment:
-        return None
-    return _percent_decode(segment, "action name")

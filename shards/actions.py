@@ -9,7 +9,6 @@ and left running, as section 5.2 wants it: killing it could leave the actor's da
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sys
 from typing import Any
 
@@ -26,7 +25,6 @@ from stator.runtime.errors import (
 )
 from stator.runtime.link.frames import Answer, Call
 from stator.runtime.protocol.actions import decode_action_request, encode_action_response
-from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.protocol.error_bodies import ActorSpecifier, encode_error
 
 from .batch import ReplyPort
@@ -56,7 +54,7 @@ class ActionRunner:
             action = cell.definition.actions.get(call.action)
             if action is None:
                 raise ActionNotFound(f"{cell.name} has no action '{call.action}'")
-            arguments, version = decode_action_request(Encoding(call.encoding), body)
+            arguments, version = decode_action_request(call.encoding, body)
             output = action.method(cell.actor, *action.parameters.bind(arguments))
         except BaseException as error:
             self.fail(cell, call, version, port, error)
@@ -64,7 +62,7 @@ class ActionRunner:
         if (
             action.is_async
             or "on_before_action_response" in cell.definition.hooks
-            or inspect.isawaitable(output)
+            or hasattr(output, "__await__")
         ):
             _RunningAction(self, cell, call, version, port, action).start(arguments, output)
         else:
@@ -77,7 +75,7 @@ class ActionRunner:
             return
         try:
             cell.shard.capture(cell)
-            body = encode_action_response(Encoding(call.encoding), version, output)
+            body = encode_action_response(call.encoding, version, output)
             if len(body) > self._max_response_bytes:
                 raise OutgoingTooLong(
                     f"the answer has {len(body)} bytes, "
@@ -107,7 +105,7 @@ class ActionRunner:
         view = public_view(error, expose=self._expose)
         row = cell.row
         specifier = ActorSpecifier(row.actor_id, row.generation, row.key)
-        body = encode_error(Encoding(call.encoding), version, view, specifier)
+        body = encode_error(call.encoding, version, view, specifier)
         answer = Answer(call.id, view.status, row.actor_id, row.generation, row.key)
         cell.shard.answer(cell, port, answer, body)
 

@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from ..protocol.encoding import Encoding
+
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Larger than any body or message the limits allow (client-protocol, 10.1)."""
 
@@ -62,8 +64,7 @@ class Call(Frame, tag=1, frozen=True):
     key: str
     """Serialised (client-protocol, 2.4); an actor id when ``resolution`` is ``BY_ID``."""
     action: str
-    encoding: int
-    """A ``protocol.Encoding``."""
+    encoding: Encoding
     ray_id: str
     input: bytes | None = None
     """The CBOR of the actor's input, used only if this call creates it."""
