@@ -18,7 +18,7 @@ from stator.runtime.protocol.actions import (
 )
 from stator.runtime.protocol.encoding import Encoding
 
-JSON, CBOR, BARE, NATIVE = Encoding.JSON, Encoding.CBOR, Encoding.BARE, Encoding.NATIVE
+CBOR, BARE, NATIVE = Encoding.CBOR, Encoding.BARE, Encoding.NATIVE
 EAST = timezone(timedelta(hours=2))
 HUGE = 10**5000
 
@@ -188,6 +188,11 @@ def test_native_loses_nothing(value: object) -> None:
         assert decoded == value
         assert type(decoded) is type(value)
         assert str(decoded) == str(value)  # the offset of a datetime, which == ignores
+
+
+def test_native_keys_of_an_enum_are_its_values() -> None:
+    body = encode_action_response(NATIVE, 0, {Encoding.CBOR: {(Encoding.BARE,): 1}})
+    assert decode_action_response(NATIVE, body) == {1: {(2,): 1}}
 
 
 def test_native_carries_integers_of_any_size() -> None:

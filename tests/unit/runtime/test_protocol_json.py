@@ -29,6 +29,10 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+class Metres(float):
+    """A number with a unit."""
+
+
 class Level(enum.IntEnum):
     HIGH = 7
 
@@ -108,6 +112,7 @@ def test_every_encoding_has_a_content_type() -> None:
         ([Sparse(), Sparse(b=[1], c=2)], '[{},{"b":[1],"c":2}]'),
         (Message("hi", b"\x00"), '{"text":"hi","data":["$Uint8Array","AA=="]}'),
         (types.MappingProxyType({"a": (1,)}), '{"a":[1]}'),
+        ([Metres(1.5), (1,)], "[1.5,[1]]"),
         (range(3), "[0,1,2]"),
     ],
 )
