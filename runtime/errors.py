@@ -20,6 +20,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from .public_codes import PUBLIC_CODES, PUBLIC_GROUPS, RUNTIME_GROUPS
+
 Retry = Literal["never", "later", "now"]
 
 INTERNAL_MESSAGE = "An internal error occurred"
@@ -439,86 +441,16 @@ class ErrorView(msgspec.Struct, frozen=True):
     status: int
 
 
-RUNTIME_GROUPS = frozenset(
-    {
-        "actor",
-        "api",
-        "auth",
-        "client",
-        "connection",
-        "core",
-        "datacenter",
-        "encoding",
-        "feature",
-        "guard",
-        "handler",
-        "kv",
-        "message",
-        "namespace",
-        "protocol",
-        "queue",
-        "request",
-        "rivetkit",
-        "schedule",
-        "sqlite",
-        "storage",
-        "validation",
-        "workflow",
-        "ws",
-    }
-)
-"""Groups that belong to stator and its peers; any other group is the application's own."""
-
-_PUBLIC_GROUPS = frozenset({"user", "schedule", "kv", "storage", "validation", "workflow"})
-
-_PUBLIC_CODES = frozenset(
-    {
-        "auth.forbidden",
-        "auth.unauthorized",
-        "actor.not_found",
-        "actor.not_registered",
-        "actor.action_not_found",
-        "actor.method_not_allowed",
-        "actor.action_timed_out",
-        "actor.callback_timed_out",
-        "actor.aborted",
-        "actor.invalid_request",
-        "actor.validation_error",
-        "actor.state_not_enabled",
-        "actor.state_not_serializable",
-        "actor.output_not_serializable",
-        "actor.state_mutation_reentrant",
-        "actor.duplicate_key",
-        "actor.restarting",
-        "actor.stopping",
-        "actor.destroying",
-        "actor.overloaded",
-        "actor.empty_key",
-        "actor.key_too_large",
-        "actor.input_too_large",
-        "message.incoming_too_long",
-        "message.outgoing_too_long",
-        "guard.actor_ready_timeout",
-        "guard.service_unavailable",
-        "queue.full",
-        "queue.message_too_large",
-        "queue.message_invalid",
-        "queue.invalid_payload",
-        "queue.invalid_completion_payload",
-        "queue.already_completed",
-        "queue.previous_message_not_completed",
-        "queue.complete_not_configured",
-        "queue.timed_out",
-    }
-)
-
-
 def is_public(error: ActorError) -> bool:
-    """Whether message and metadata of ``error`` may leave the service (client-protocol, 9.3)."""
+    """Whether message and metadata of ``error`` may leave the service (client-protocol, 9.3).
+
+    A :class:`CallerError` always may: stator wrote its text for the caller, who is to act on it.
+    """
     return (
-        error.group in _PUBLIC_GROUPS
+        isinstance(error, CallerError)
+        or error.group in PUBLIC_GROUPS
         or error.group not in RUNTIME_GROUPS
-        or f"{error.group}.{error.code}" in _PUBLIC_CODES
+        or f"{error.group}.{error.code}" in PUBLIC_CODES
     )
 
 

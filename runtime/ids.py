@@ -56,7 +56,8 @@ def shard_of_actor_id(actor_id: str) -> int | None:
         return None
     if not actor_id.isascii() or not actor_id.isalnum() or not actor_id.islower():
         return None
-    return int(actor_id[-5:-1], 36)
+    shard = int(actor_id[-5:-1], 36)
+    return shard if shard < MAX_SHARDS else None
 
 
 class RaySource:
