@@ -1,5 +1,8 @@
-"""Stalls: what a child's silence means. A child is silent since its last heartbeat, or, while it
-starts, since it was spawned."""
+"""Stalls: what a child's silence means.
+
+A child is silent since its last heartbeat; one that starts is silent, whatever its loop does,
+since it was spawned, until it says that it is ready.
+"""
 
 from __future__ import annotations
 

@@ -120,7 +120,9 @@ class Ward:
         process = self._process
         if process is None:
             return
-        silent = (now_ns - max(self._slot.heartbeat_ns, process.started_ns, self._ready_ns)) / 1e9
+        is_starting = self.phase is Phase.STARTING
+        since_ns = process.started_ns if is_starting else self._last_sign_of_life_ns()
+        silent = (now_ns - since_ns) / 1e9
         self._log_stacks(process, silent)
         limits = stall.limits_of(self.phase, self._service.config.workers)
         event = stall.judge(silent, limits) if limits else None
@@ -129,6 +131,9 @@ class Ward:
         self._is_silent = event is not None
         if event:
             self._tell(self, event)
+
+    def _last_sign_of_life_ns(self) -> int:
+        return max(self._slot.heartbeat_ns, self._ready_ns)
 
     def _log_stacks(self, process: ChildProcess, silent: float) -> None:
         stacks = process.take_stacks()

@@ -118,8 +118,7 @@ def test_a_port_in_use_stops_the_service_before_it_spawns_anything(tmp_path: Pat
             (complaint,) = service.log
             assert complaint["event"] == "service cannot start"
             assert complaint["reason"] == (
-                f"port {port} on 127.0.0.1 is in use: "
-                "stop what listens there or set server.port"
+                f"port {port} on 127.0.0.1 is in use: stop what listens there or set server.port"
             )
 
 
@@ -164,9 +163,7 @@ def test_status_shows_every_process_and_every_group_of_shards(tmp_path: Path) ->
     with RunningService(tmp_path) as service:
         service.wait_ready()
         block = service.block()
-        wait_until(
-            lambda: all(slot.counters[0] == 7 for slot in block.slots), "published counters"
-        )
+        wait_until(lambda: all(slot.counters[0] == 7 for slot in block.slots), "published counters")
         block.close()
         status = _stator("status", "--set", f"storage.directory={tmp_path}")
         assert status.returncode == ExitCode.OK
