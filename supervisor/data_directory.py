@@ -91,7 +91,15 @@ def _try_lock(fd: int) -> bool:
 
 
 def _is_alive(pid: str) -> bool:
-    return pid.isdecimal() and os.path.exists(f"/proc/{pid}")
+    """Whether a supervisor of this number may hold the lock: not a zombie, and not this process,
+    whose number the service of another container may have as well."""
+    if not pid.isdecimal() or int(pid) == os.getpid():
+        return False
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
 
 
 def _locked_message(path: Path, holder: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from stator.supervisor.data_directory import (
     write_service_record,
 )
 from stator.supervisor.failure import ServiceFailure
+
+
+NOBODY = 4194304
+"""Above the greatest process id of Linux."""
 
 
 @pytest.fixture
@@ -56,30 +61,37 @@ def test_the_lock_names_its_holder(tmp_path: Path) -> None:
 
 
 def test_a_living_holder_is_refused_at_once(tmp_path: Path) -> None:
-    fd = lock_directory(tmp_path, 0)
+    fd = _locked_by(tmp_path, os.getppid())
     naps: list[float] = []
-    with pytest.raises(ServiceFailure, match=f"{tmp_path} .* process {os.getpid()}$") as failed:
+    with pytest.raises(ServiceFailure, match=f"{tmp_path} .* process {os.getppid()}$") as failed:
         lock_directory(tmp_path, 3600, sleep=naps.append)
     assert failed.value.exit_code is ExitCode.LOCKED
     assert naps == []
     os.close(fd)
 
 
+def test_a_zombie_is_not_a_living_holder(tmp_path: Path) -> None:
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    left_behind = _locked_by(tmp_path, zombie.pid)
+    os.close(lock_directory(tmp_path, 3600, sleep=lambda _seconds: os.close(left_behind)))
+    zombie.wait()
+
+
+def test_a_holder_with_our_own_number_lives_in_another_container(tmp_path: Path) -> None:
+    elsewhere = _locked_by(tmp_path, os.getpid())
+    os.close(lock_directory(tmp_path, 3600, sleep=lambda _seconds: os.close(elsewhere)))
+
+
 def test_children_of_a_dead_holder_are_waited_for(tmp_path: Path) -> None:
-    left_behind = lock_directory(tmp_path, 0)
-    (tmp_path / "lock").write_text("4194304\n")  # above the greatest process id
-
-    def leave(_seconds: float) -> None:
-        os.close(left_behind)
-
-    fd = lock_directory(tmp_path, 3600, sleep=leave)
+    left_behind = _locked_by(tmp_path, NOBODY)
+    fd = lock_directory(tmp_path, 3600, sleep=lambda _seconds: os.close(left_behind))
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
     os.close(fd)
 
 
 def test_children_of_a_dead_holder_are_not_waited_for_longer_than_allowed(tmp_path: Path) -> None:
-    left_behind = lock_directory(tmp_path, 0)
-    (tmp_path / "lock").write_text("4194304\n")
+    left_behind = _locked_by(tmp_path, NOBODY)
     with pytest.raises(ServiceFailure, match="children of the dead service 4194304"):
         lock_directory(tmp_path, 0)
     os.close(left_behind)
@@ -153,3 +165,10 @@ def test_the_service_record_comes_and_goes(tmp_path: Path) -> None:
 def test_a_damaged_service_record_is_none(tmp_path: Path) -> None:
     (tmp_path / "service.json").write_text('{"pid":')
     assert read_service_record(tmp_path) is None
+
+
+def _locked_by(path: Path, pid: int) -> int:
+    """Return a descriptor that holds the lock in the name of another process."""
+    fd = lock_directory(path, 0)
+    (path / "lock").write_text(f"{pid}\n")
+    return fd
