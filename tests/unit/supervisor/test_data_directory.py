@@ -22,7 +22,6 @@ from stator.supervisor.data_directory import (
 )
 from stator.supervisor.failure import ServiceFailure
 
-
 NOBODY = 4194304
 """Above the greatest process id of Linux."""
 
