@@ -71,7 +71,8 @@ class Writer:
             error: Exception | None = None
             try:
                 self._commit(writes)
-            except (apsw.Error, OSError) as problem:
+            except Exception as problem:
+                # Whatever it is: a thread that ended here would leave the shard waiting for ever.
                 error = problem
             self._loop.call_soon_threadsafe(done, error)
             if self._log_pages >= self._checkpoint_pages and self._jobs.empty():
