@@ -1,0 +1,1 @@
+"""Benchmarks: each figure beside its own limit on the same machine, see docs/performance.md."""
