@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import platform
+import sys
+import time
 from pathlib import Path
 
 from . import service
-from .report import format_table, write_json
+from .report import Row, cells_of, format_table, write_json
 from .subjects import BUILD
 
 GROUPS = {"service": service.run}
+
+
+def describe_machine() -> str:
+    """Return on what and when this runs."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return (
+        f"{len(models)} x {models[0] if models else platform.machine()}, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
+        f"{time.strftime('%Y-%m-%d %H:%M')}"
+    )
 
 
 def main() -> None:
@@ -20,11 +34,12 @@ def main() -> None:
     parser.add_argument("--hot", action="store_true", help="only the rows at 64 connections")
     parser.add_argument("--json", type=Path, default=BUILD / "bench.json")
     given = parser.parse_args()
-    rows = [
-        row
-        for group in ([given.group] if given.group else GROUPS)
-        for row in GROUPS[group](quick=given.quick, hot=given.hot)
-    ]
+    print(describe_machine())
+    rows: list[Row] = []
+    for group in [given.group] if given.group else GROUPS:
+        for row in GROUPS[group](quick=given.quick, hot=given.hot):
+            rows.append(row)
+            print(*cells_of(row), sep="  ", file=sys.stderr)
     print(format_table(rows))
     write_json(rows, given.json)
 

@@ -66,7 +66,7 @@ class Server:
         self._first_request = FIRST_REQUEST.format(actor=actor)
         self.started_at = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", *command], cwd=ROOT, stdout=sys.stderr
         )
         self.pid = self._process.pid
 
