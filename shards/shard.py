@@ -60,6 +60,8 @@ class Shard:
         self._not_before = 0.0
         self._scheduled = False
         self._deferred: dict[Cell, bytes] = {}
+        self._save_at = 0.0
+        """When the deferred states are saved, by the loop's clock."""
         self._next_pk = store.next_pk
 
     # -- actors
@@ -204,7 +206,7 @@ class Shard:
         batch, self._collecting = self._collecting, Batch()
         self._scheduled = False
         self._in_flight = batch
-        if batch.changes > 1:
+        if len(batch.outputs) + len(batch.waiters) > 1:
             self._not_before = self._loop.time() + self._commit_interval
         self.store.commit(batch.writes, lambda error: self._on_committed(batch, error))
 
@@ -263,8 +265,10 @@ class Shard:
     # -- durability "interval"
 
     def _defer(self, cell: Cell, image: bytes) -> None:
-        if not self._deferred:
-            self._loop.call_later(cell.definition.settings.state_save_interval, self._save_deferred)
+        due = self._loop.time() + cell.definition.settings.state_save_interval
+        if not self._deferred or due < self._save_at:
+            self._save_at = due
+            self._loop.call_at(due, self._save_deferred)
         self._deferred[cell] = image
 
     def _save_deferred(self) -> None:
