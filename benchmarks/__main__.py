@@ -1,8 +1,9 @@
-"""``python -m benchmarks [GROUP] [--quick] [--hot] [--json PATH]``: measure, print, write JSON."""
+"""``python -m benchmarks [GROUP] [OPTIONS]``: measure, print a table, write it as JSON."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 import time
@@ -22,7 +23,7 @@ def describe_machine() -> str:
     return (
         f"{len(models)} x {models[0] if models else platform.machine()}, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        f"{time.strftime('%Y-%m-%d %H:%M')}"
+        f"load average {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d %H:%M')}"
     )
 
 
@@ -33,11 +34,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
     parser.add_argument("--hot", action="store_true", help="only the rows at 64 connections")
     parser.add_argument("--json", type=Path, default=BUILD / "bench.json")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="measure with this setting of the service instead of its default",
+    )
     given = parser.parse_args()
+    settings = dict(setting.split("=", 1) for setting in given.settings)
     print(describe_machine())
     rows: list[Row] = []
     for group in [given.group] if given.group else GROUPS:
-        for row in GROUPS[group](quick=given.quick, hot=given.hot):
+        for row in GROUPS[group](quick=given.quick, hot=given.hot, settings=settings):
             rows.append(row)
             print(*cells_of(row), sep="  ", file=sys.stderr)
     print(format_table(rows))

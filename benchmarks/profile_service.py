@@ -121,8 +121,14 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--actors", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--set", action="append", default=[], dest="settings")
     given = parser.parse_args()
-    with data_directory() as data, Service(data) as service, Bare() as bare:
+    settings = dict(setting.split("=", 1) for setting in given.settings)
+    with (
+        data_directory() as data,
+        Service(data, settings=settings) as service,
+        Bare() as bare,
+    ):
         service.wait_first_answer()
         bare.wait_first_answer()
         warm_up(service)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 
 from stator.runtime.control import Counter, Role
@@ -37,10 +37,16 @@ AWAKE = 10_000
 """Actors of the memory row."""
 
 
-def run(*, quick: bool, hot: bool = False) -> Iterator[Row]:
+def run(
+    *, quick: bool, hot: bool = False, settings: Mapping[str, object] | None = None
+) -> Iterator[Row]:
     """Yield each row as it is measured; ``hot`` those at 64 connections and 1,000 actors alone."""
     length = QUICK if quick else FULL
-    with data_directory() as data, Service(data) as service, Bare() as bare:
+    with (
+        data_directory() as data,
+        Service(data, settings=settings) as service,
+        Bare() as bare,
+    ):
         service.wait_first_answer()
         bare.wait_first_answer()
         warm_up(service)
