@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stator.runtime.actor import Actor
 from stator.runtime.definition import ActorDefinition
-from stator.runtime.errors import ActorStopping
+from stator.runtime.errors import ActorStopping, StorageUnavailable
 from stator.runtime.handles import ActorClient
 from stator.runtime.keys import Key, deserialize_key
 from stator.runtime.link.frames import Call, Request
@@ -122,8 +122,7 @@ class Cell:
 
     async def save_state(self) -> None:
         self.shard.capture(self, urgent=True)
-        if self.batch is not None:
-            await self.batch.wait()
+        await self.wait_committed()
 
     def destroy(self) -> None:
         if self.status in (Status.DESTROYING, Status.GONE):
@@ -158,6 +157,13 @@ class Cell:
             self._changes = []
         self._changes.append(change)
         await change
+
+    async def wait_committed(self) -> None:
+        """Return once what the actor changed is on disk. Raises ``storage.unavailable``."""
+        if self.batch is not None and self.status is not Status.GONE:
+            await self.batch.wait()
+        if self.status is Status.GONE:
+            raise StorageUnavailable  # the batch may have been written without this actor's part
 
     def hold(self, request: Request, payload: bytes, port: ReplyPort) -> None:
         """Keep a request until the actor can take it."""

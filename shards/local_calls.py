@@ -162,8 +162,7 @@ class WorkerTransport:
     ) -> Outcome:
         """Send what ``make`` makes of an id and ``shard``. Raises the error of a refusal."""
         self._cell.shard.capture(self._cell, urgent=True)
-        if self._cell.batch is not None:
-            await self._cell.batch.wait()
+        await self._cell.wait_committed()
         if shard in self._engine.shards or self._route is None:
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
             self._engine.accept(make(next(self._ids), shard), payload, _Caller(future))

@@ -138,7 +138,12 @@ class Shard:
             cell.log.error("state cannot be stored", problem=error.message)
 
     def put_state(self, cell: Cell, image: bytes) -> None:
-        """Put a state image into the batch; the actor's output waits for it."""
+        """Put a state image into the batch; the actor's output waits for it.
+
+        Raises ``storage.unavailable`` if the actor left memory, as its row may be gone too.
+        """
+        if cell.status is Status.GONE:
+            raise StorageUnavailable
         batch = self._collecting
         batch.writes.states[cell.row.pk] = image
         batch.changes += 1
@@ -217,7 +222,7 @@ class Shard:
             self._release(batch)
         else:
             self._fail(batch, error)
-        if self._collecting.writes:
+        if self._collecting.writes or self._collecting.waiters:
             self._schedule()
 
     def _release(self, batch: Batch) -> None:
