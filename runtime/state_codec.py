@@ -1,37 +1,40 @@
 """How an actor's state becomes bytes, and how a change to it is noticed.
 
-Rule 1. What comes back equals what went in, types included.
+Rule 1. What comes back equals what went in, types included. Two things are narrowed: a named time
+        zone becomes its offset, and where an annotation says more than the value (``1`` in a
+        ``float``, an ``IntEnum`` in an ``int``) the annotation wins.
 Rule 2. A change is noticed however deep it was made, with no call from the user: the state is
         encoded after every turn and compared with what was stored. For a 100-byte state that is
         0.3 microseconds, less than any proxy would cost, and it works for every type.
-Rule 3. Nothing is stored that could not be loaded again: a new image is decoded before it is
-        accepted.
+Rule 3. Nothing is stored that could not be loaded again: a new image is decoded and compared
+        before it is accepted.
 
 There are two forms. The plain form is msgspec's msgpack, ten times faster than cbor2, which is
 exact for *closed* types (every field annotated) and for ordinary JSON-like values. Where it would
-lose a type (a set or tuple in an untyped place, an integer beyond 64 bits, a naive datetime) the
-exact form keeps it with msgpack extension types. The first byte of an image says which it is.
+lose something (a set or tuple in an untyped place, an integer beyond 64 bits, a naive datetime,
+an offset from UTC) the exact form keeps it. The first byte of an image says which it is.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import decimal
-import enum
-import math
+import marshal
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from msgspec import msgpack
 
 from .errors import StateNotSerializable, StateUnreadable
+from .exact_form import decode_exact, encode_exact
+from .sameness import first_difference, is_same
 
 PLAIN, EXACT = b"\x00", b"\x01"
 
 _encode = msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
 _NATIVE = (
     bytes,
     bytearray,
@@ -47,65 +50,85 @@ _NATIVE = (
 class StateCodec:
     """Encodes and decodes the values of one state type; ``Any`` for an untyped state."""
 
-    __slots__ = ("_decode_plain", "is_closed", "type")
+    __slots__ = ("_decode_plain", "_is_kept", "is_closed", "type")
 
     def __init__(self, state_type: Any = Any) -> None:
         """Raises ``TypeError`` for a type that msgspec cannot decode."""
         self.type = state_type
         self.is_closed = _is_closed(state_type)
+        self._is_kept = _is_kept_closed if self.is_closed else _is_kept_open
         self._decode_plain: Callable[[bytes], Any] = msgpack.Decoder(state_type).decode
 
     def encode_plain(self, value: object) -> bytes | None:
         """Return the plain form, or ``None`` for a value that only the exact form can hold."""
         try:
             return _encode(value)
-        except (TypeError, ValueError, OverflowError, RecursionError):
+        except (TypeError, ValueError, OverflowError, AttributeError, RecursionError):
             return None
 
-    def decode_plain(self, data: bytes) -> Any:
-        """Decode the plain form. Raises ``msgspec.MsgspecError``."""
-        return self._decode_plain(data)
+    def encode(self, value: object, plain: bytes | None) -> tuple[bytes, Any]:
+        """Return the image of ``value``, whose plain form is ``plain``, and what it decodes to.
 
-    def encode_exact(self, value: object) -> bytes:
-        """Return the image in exact form. Raises :class:`StateNotSerializable`."""
-        try:
-            image = EXACT + _encode(_to_exact(value, "state"))
-            difference = _first_difference(value, self.decode(image), "state")
-        except RecursionError as error:
-            raise StateNotSerializable("state is nested too deeply or contains itself") from error
-        except (StateUnreadable, OverflowError) as error:
-            raise StateNotSerializable(f"the state cannot be stored: {error}") from error
-        if difference is not None:
-            raise StateNotSerializable(difference)
-        return image
+        Raises :class:`StateNotSerializable`.
+        """
+        if plain is not None:
+            try:
+                decoded = self._decode_plain(plain)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise StateNotSerializable(_explain(error)) from error
+            if self._is_kept(value, decoded, plain):
+                return PLAIN + plain, decoded
+        return self._encode_exact(value)
 
     def decode(self, image: bytes) -> Any:
-        """Return the value of an image. Raises :class:`StateUnreadable`."""
+        """Return the value of an image. Raises :class:`StateUnreadable`, whatever the bytes."""
+        form, data = image[:1], image[1:]
         try:
-            if image[:1] == PLAIN:
-                return self._decode_plain(image[1:])
-            loose = msgpack.decode(image[1:], ext_hook=_from_extension)
+            if form == PLAIN:
+                return self._decode_plain(data)
+            if form != EXACT:
+                raise StateUnreadable(f"unknown form {form.hex()!r}: written by a newer stator?")
+            loose = decode_exact(data)
             if self.type is Any:
                 return loose
             return msgspec.convert(loose, self.type, builtin_types=_NATIVE)
-        except msgspec.MsgspecError as error:
+        except StateUnreadable:
+            raise
+        except Exception as error:
             raise StateUnreadable(f"the stored state does not match its type: {error}") from error
+
+    def _encode_exact(self, value: object) -> tuple[bytes, Any]:
+        try:
+            image = EXACT + encode_exact(value)
+            decoded = self.decode(image)
+            if is_same(value, decoded):
+                return image, decoded
+            raise StateNotSerializable(first_difference(value, decoded, "state"))
+        except RecursionError as error:
+            raise StateNotSerializable("state is nested too deeply or contains itself") from error
+        except (StateUnreadable, ValueError, OverflowError) as error:
+            raise StateNotSerializable(f"the state cannot be stored: {error}") from error
 
 
 class StateTracker:
     """Remembers what was last stored of one actor's state."""
 
-    __slots__ = ("_codec", "_exact", "_plain", "_shadow")
+    __slots__ = ("_codec", "_exact", "_is_subtle", "_plain", "_shadow")
 
     def __init__(self, codec: StateCodec) -> None:
         self._codec = codec
         self._plain: bytes | None = None
         self._exact: bytes | None = None
+        """The image, where ``_plain`` is not enough to make it again."""
         self._shadow: Any = None
+        """What was stored; ``None`` for a closed type, whose plain form says it all."""
+        self._is_subtle = False
+        """Whether equality with ``_shadow`` does not prove that nothing changed."""
 
     def capture(self, value: object) -> bytes | None:
         """Return the image to store, or ``None`` if ``value`` is what was stored last.
 
+        That a datetime names the same instant in another zone is not noticed by itself.
         Raises :class:`StateNotSerializable`; what was stored last is then still remembered.
         """
         codec = self._codec
@@ -113,46 +136,84 @@ class StateTracker:
         if (
             plain is not None
             and plain == self._plain
-            and (codec.is_closed or value == self._shadow)
+            and (
+                codec.is_closed
+                or (is_same(value, self._shadow) if self._is_subtle else value == self._shadow)
+            )
         ):
             return None
-        return self._accept(value, plain)
+        image, decoded = codec.encode(value, plain)
+        if image == self._exact:
+            return None
+        self._remember(image, plain, value, decoded)
+        return image
 
     def restore(self, image: bytes) -> Any:
         """Return the value of a stored image and remember it as stored."""
-        value = self._codec.decode(image)
-        self._plain = self._codec.encode_plain(value)
-        self._exact = None if image[:1] == PLAIN else image
-        self._shadow = None if self._codec.is_closed else self._codec.decode(image)
+        codec = self._codec
+        value = codec.decode(image)
+        shadow = None if codec.is_closed else codec.decode(image)
+        self._remember(image, codec.encode_plain(value), value, shadow)
         return value
 
     def last_value(self) -> Any:
         """Return a fresh copy of what was stored last."""
         return self._codec.decode(self._exact or PLAIN + (self._plain or b"\xc0"))
 
-    def _accept(self, value: object, plain: bytes | None) -> bytes | None:
-        codec = self._codec
-        image = None
-        shadow: Any = None
-        if plain is not None:
-            try:
-                shadow = codec.decode_plain(plain)
-            except msgspec.MsgspecError as error:
-                raise StateNotSerializable(_explain(error)) from error
-            if codec.is_closed or shadow == value:
-                image = PLAIN + plain
-        if image is None:
-            image = codec.encode_exact(value)
-            if image == self._exact:
-                return None
-            shadow = codec.decode(image)
+    def _remember(self, image: bytes, plain: bytes | None, value: object, shadow: Any) -> None:
+        is_plain = image[:1] == PLAIN and plain is not None
         self._plain = plain
-        self._exact = None if image[:1] == PLAIN else image
-        self._shadow = None if codec.is_closed else shadow
-        return image
+        self._exact = None if is_plain else image
+        if not self._codec.is_closed:
+            self._shadow = shadow
+            self._is_subtle = not is_plain or not _is_equal(value, shadow)
 
 
-def _explain(error: msgspec.MsgspecError) -> str:
+# ------------------------------------------------------- whether the plain form kept a value
+
+
+def _is_kept_closed(value: object, decoded: object, plain: bytes) -> bool:
+    """Equality decides, for the annotations decide the types; but it does not see offsets."""
+    if not _is_equal(value, decoded):
+        return is_same(value, decoded)  # it may hold NaN
+    if not _may_hold_moment(plain):
+        return True
+    try:
+        # Unlike msgpack, JSON writes the offset, and costs less than a walk.
+        return _encode_json(value) == _encode_json(decoded)
+    except (TypeError, ValueError):
+        return is_same(value, decoded)
+
+
+def _is_kept_open(value: Any, decoded: object, plain: bytes) -> bool:
+    """Equality decides where ``value`` has nothing but the types that msgpack has."""
+    if _is_equal(value, decoded) and not _may_hold_moment(plain) and not _may_hold_bytes(plain):
+        try:
+            # marshal refuses enums, records and subclasses, and costs less than a walk.
+            marshal.dumps(value)
+            return True
+        except ValueError:
+            pass
+    return is_same(value, decoded)
+
+
+def _may_hold_moment(plain: bytes) -> bool:
+    return b"\xd6\xff" in plain or b"\xd7\xff" in plain or b"\xc7\x0c\xff" in plain
+
+
+def _may_hold_bytes(plain: bytes) -> bool:
+    # Bytes or a bytearray: their plain forms are alike.
+    return b"\xc4" in plain or b"\xc5" in plain or b"\xc6" in plain
+
+
+def _is_equal(one: object, other: object) -> bool:
+    try:
+        return bool(one == other)
+    except ArithmeticError:
+        return False  # a signalling NaN among decimals
+
+
+def _explain(error: Exception) -> str:
     return f"the state no longer matches its type: {error}".replace("`$.", "`state.")
 
 
@@ -192,146 +253,3 @@ def _parts_of(info: Any) -> list[Any]:
     fields = getattr(info, "fields", ())
     parts.extend(field.type for field in fields)
     return parts
-
-
-# ------------------------------------------------------------------------- the exact form
-
-_EXTENSIONS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
-    set: (1, lambda value: _encode(sorted(map(_pack, value)))),
-    frozenset: (2, lambda value: _encode(sorted(map(_pack, value)))),
-    tuple: (3, lambda value: _encode([_pack(item) for item in value])),
-    int: (4, lambda value: hex(value).encode()),
-    dt.datetime: (5, lambda value: value.isoformat().encode()),
-    dt.date: (6, lambda value: value.isoformat().encode()),
-    dt.time: (7, lambda value: value.isoformat().encode()),
-    dt.timedelta: (8, lambda value: _encode([value.days, value.seconds, value.microseconds])),
-    uuid.UUID: (9, lambda value: value.bytes),
-    decimal.Decimal: (10, lambda value: str(value).encode()),
-}
-
-_CONSTRUCTORS: dict[int, Callable[[bytes], Any]] = {
-    1: lambda data: set(map(_unpack, msgpack.decode(data))),
-    2: lambda data: frozenset(map(_unpack, msgpack.decode(data))),
-    3: lambda data: tuple(map(_unpack, msgpack.decode(data))),
-    4: lambda data: _int_of(data.decode()),
-    5: lambda data: dt.datetime.fromisoformat(data.decode()),
-    6: lambda data: dt.date.fromisoformat(data.decode()),
-    7: lambda data: dt.time.fromisoformat(data.decode()),
-    8: lambda data: dt.timedelta(*msgpack.decode(data)),
-    9: lambda data: uuid.UUID(bytes=data),
-    10: lambda data: decimal.Decimal(data.decode()),
-}
-
-_SCALARS = frozenset({type(None), bool, float, str, bytes})
-
-
-def _pack(value: object) -> bytes:
-    return _encode(_to_exact(value, "state"))
-
-
-def _unpack(data: bytes) -> Any:
-    return msgpack.decode(data, ext_hook=_from_extension)
-
-
-def _int_of(digits: str) -> int:
-    # Our own image, so its length is bounded by what the actor stored: the interpreter's guard
-    # against hostile digits does not apply. Base 16 has no such guard and is linear.
-    return int(digits, 16)
-
-
-def _from_extension(code: int, data: memoryview) -> Any:
-    constructor = _CONSTRUCTORS.get(code)
-    if constructor is None:
-        raise StateUnreadable(f"unknown extension type {code}: written by a newer stator?")
-    return constructor(bytes(data))
-
-
-def _to_exact(value: Any, path: str) -> Any:
-    """Return ``value`` with everything msgpack would not keep wrapped in extension types."""
-    kind = value.__class__
-    if kind in _SCALARS:
-        return value
-    if kind is int:
-        return value if -(2**63) <= value < 2**64 else msgpack.Ext(4, hex(value).encode())
-    if kind is dict:
-        return {
-            _to_exact_key(key, path): _to_exact(item, f"{path}[{key!r}]")
-            for key, item in value.items()
-        }
-    if kind is list:
-        return [_to_exact(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    extension = _EXTENSIONS.get(kind)
-    if extension is not None:
-        if kind in (set, frozenset, tuple):
-            for item in value:
-                _to_exact(item, f"an item of {path}")
-        code, pack = extension
-        return msgpack.Ext(code, pack(value))
-    if isinstance(value, msgspec.Struct):
-        return _struct_to_exact(value, path)
-    if dataclasses.is_dataclass(value):
-        return {
-            field.name: _to_exact(getattr(value, field.name), f"{path}.{field.name}")
-            for field in dataclasses.fields(value)
-        }
-    if isinstance(value, enum.Enum):
-        return _to_exact(value.value, path)
-    raise StateNotSerializable(f"{path} is a {kind.__qualname__}, which cannot be stored")
-
-
-def _to_exact_key(key: Any, path: str) -> Any:
-    if type(key) in (str, int, bytes, bool, float, type(None)):
-        return key
-    raise StateNotSerializable(
-        f"a key of {path} is a {type(key).__qualname__}; keys are strings, numbers or bytes"
-    )
-
-
-def _struct_to_exact(value: msgspec.Struct, path: str) -> Any:
-    config = value.__struct_config__
-    items = {
-        field.encode_name: _to_exact(getattr(value, field.name), f"{path}.{field.name}")
-        for field in msgspec.structs.fields(value)
-    }
-    if config.tag is not None and config.tag_field is not None:
-        items = {config.tag_field: config.tag, **items}
-    return list(items.values()) if config.array_like else items
-
-
-# ----------------------------------------------------------- what the exact form did not keep
-
-
-def _first_difference(before: Any, after: Any, path: str) -> str | None:
-    """Say where ``after``, the value read back, is not ``before``; ``None`` if nowhere."""
-    if type(before) is not type(after):
-        return (
-            f"{path} is a {type(before).__qualname__} and would come back as a "
-            f"{type(after).__qualname__}; annotate the state so that its type is known"
-        )
-    if isinstance(before, float):
-        same = before == after or (math.isnan(before) and math.isnan(after))
-        return None if same else f"{path} would change its value"
-    children = _children_of(before)
-    if children is None:
-        return None if before == after else f"{path} would change its value"
-    others = _children_of(after) or {}
-    if children.keys() != others.keys():
-        return f"{path} would not come back whole"
-    for name, child in children.items():
-        difference = _first_difference(child, others[name], f"{path}{name}")
-        if difference is not None:
-            return difference
-    return None
-
-
-def _children_of(value: Any) -> Mapping[str, Any] | None:
-    if isinstance(value, dict):
-        items = cast(dict[Any, Any], value)
-        return {f"[{key!r}]": item for key, item in items.items()}
-    if isinstance(value, (list, tuple)):
-        return {f"[{index}]": item for index, item in enumerate(cast(list[Any], value))}
-    if isinstance(value, msgspec.Struct):
-        return {f".{name}": getattr(value, name) for name in value.__struct_fields__}
-    if dataclasses.is_dataclass(value):
-        return {f".{field.name}": getattr(value, field.name) for field in dataclasses.fields(value)}
-    return None
