@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping
 from itertools import count
 
@@ -10,16 +9,16 @@ from stator.runtime.control import Counter, Role
 
 from . import commits
 from .http_actions import (
-    CASES,
     DURABLE,
     FULL,
+    OTHERS,
     QUICK,
     READ_ONLY,
     Length,
+    Pairs,
     alternate,
     beside,
-    latency_rows,
-    rate_row,
+    rows_of,
     warm_up,
 )
 from .load import Job, Outcome, drive
@@ -50,13 +49,16 @@ def run(
         service.wait_first_answer()
         bare.wait_first_answer()
         warm_up(service)
-        for case in (DURABLE, READ_ONLY) if hot else CASES:
-            pairs = beside(service, bare, case, length)
-            yield rate_row(case, pairs)
-            yield from latency_rows(case, pairs)
+        before = service.counts()
+        pairs = beside(service, bare, DURABLE, length)
+        share = commits_per_change(before, service.counts(), pairs)
+        yield from rows_of(DURABLE, pairs)
+        yield Row(f"commits per change, {DURABLE.load}", "", share, 1.0, share, COMMITS_PER_CHANGE)
+        for case in (READ_ONLY,) if hot else OTHERS:
+            yield from rows_of(case, beside(service, bare, case, length))
         if hot:
             return
-        yield from storage(service, length)
+        yield storage(service, length, rows=max(1, round(1 / share)))
         yield creation(service, length)
         yield beside_neighbours("stator", service, length, NEIGHBOURS)
         yield beside_neighbours("bare aiohttp", bare, length, None)
@@ -64,25 +66,22 @@ def run(
     yield from start(length)
 
 
-def storage(service: Service, length: Length) -> Iterator[Row]:
-    """Yield the rows of the commits: how many there are, how many changes they carry."""
+def commits_per_change(before: list[int], after: list[int], pairs: Pairs) -> float:
+    """Return how many transactions a change took that was acknowledged in between."""
+    committed = after[Counter.COMMITS] - before[Counter.COMMITS]
+    return committed / sum(ours.acknowledged for ours, _ in pairs)
+
+
+def storage(service: Service, length: Length, *, rows: int) -> Row:
+    """Return the row of the changes per second, beside APSW alone with ``rows`` in a commit."""
     workers = len(service.pids(Role.WORKER))
-    shares: list[float] = []
     rates: list[tuple[float, float]] = []
     with data_directory() as data:
         for _ in range(length.rounds):
-            before = service.counts()
-            outcome = drive(DURABLE.job(service.port, length))
-            after = service.counts()
-            share = (after[Counter.COMMITS] - before[Counter.COMMITS]) / outcome.acknowledged
-            shares.append(share)
-            rows = max(1, round(1 / share))
+            ours = drive(DURABLE.job(service.port, length))
             alone = commits.measure(data, workers=workers, rows=rows, seconds=length.seconds)
-            rates.append((outcome.per_second, alone))
-    share = statistics.median(shares)
-    figure = f"commits per acknowledged change ({DURABLE.load})"
-    yield Row(figure, "commits", share, 1.0, share, COMMITS_PER_CHANGE)
-    yield compare(f"durable changes / APSW alone, {1 / share:.0f} a commit", "changes/s", rates)
+            rates.append((ours.per_second, alone))
+    return compare(f"durable changes / APSW alone with {rows} a commit", "changes/s", rates)
 
 
 def creation(service: Service, length: Length) -> Row:
