@@ -20,7 +20,7 @@ class Backends:
     def __init__(self, boot: Boot, block: ControlBlock) -> None:
         hello = Hello(boot.role.name.lower(), boot.index, boot.generation)
         timeout = boot.config.server.ready_timeout
-        self.shards = boot.config.storage.shards
+        self.shards = boot.total_shards
         self._owner_of = block.owner_of
         self._dialers = [Dialer(path, hello, ready_timeout=timeout) for path in boot.workers]
 

@@ -32,6 +32,8 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config: Config
     shards: tuple[int, ...]
     """The shards this worker owns; empty for a gateway."""
+    total_shards: int
+    """How many shards the service has."""
     workers: tuple[str, ...]
     """The path of every worker's Unix socket, by the worker's index."""
     data_directory: str

@@ -164,13 +164,14 @@ class Storage(Section, frozen=True):
 
     directory: DirectoryPath = "data"
     """Data directory; created if missing, owned by one service at a time."""
-    shards: Annotated[int, Meta(ge=1, le=4096)] = 8
-    """Number of shards, the bound of parallelism; fixed when the directory is created."""
+    shards: Literal["auto"] | Annotated[int, Meta(ge=1, le=4096)] = "auto"
+    """Number of shards, the bound of parallelism, fixed when the directory is created; "auto" is
+    two for each CPU core and at least four, or what the directory has."""
     synchronous: Synchronous = "full"
     """SQLite's synchronous; "normal" may lose the last commits when the machine loses power."""
     commit_interval: CommitSeconds = 0.004
-    """While changes come from several requests at once, commits of one shard are at least this far
-    apart so that they share syncs; a lone change is committed at once. 0 turns it off."""
+    """Longest time a change waits for others of its shard to share a sync; it waits only while
+    enough others keep coming, never when it comes alone. 0 turns waiting off."""
     checkpoint_pages: Count = 4000
     """Pages in a shard's write-ahead log at which it is copied into the shard file."""
     cache_size_kib: Annotated[int, Meta(ge=64, le=1 << 24)] = 2000

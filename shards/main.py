@@ -64,7 +64,7 @@ async def _serve(
         registry,
         stores,
         log,
-        total_shards=boot.config.storage.shards,
+        total_shards=boot.total_shards,
         commit_interval=boot.config.storage.commit_interval,
         limits=EngineLimits(
             max_response_bytes=limits.max_outgoing_message_size,
@@ -94,7 +94,7 @@ def _open_stores(boot: Boot, reader: Reader, log: Logger) -> dict[int, ShardStor
         file = ShardFile(
             Path(boot.data_directory),
             number,
-            settings.shards,
+            boot.total_shards,
             synchronous=settings.synchronous,
             cache_kib=settings.cache_size_kib,
         )

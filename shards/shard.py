@@ -13,7 +13,12 @@ import asyncio
 from typing import Protocol
 
 from stator.runtime.control import Counter
-from stator.runtime.errors import StateNotEnabled, StateNotSerializable, StorageUnavailable
+from stator.runtime.errors import (
+    DestroyedDuringCreation,
+    StateNotEnabled,
+    StateNotSerializable,
+    StorageUnavailable,
+)
 from stator.runtime.handles import ActorClient
 from stator.runtime.link.frames import Reply
 from stator.runtime.log import Logger
@@ -22,6 +27,7 @@ from stator.runtime.storage import MarkDestroyed, Operation, ShardStorage
 from .batch import Batch, Output, ReplyPort
 from .cell import Cell, Identity
 from .lifecycle import Status
+from .pacing import Pacer
 from .refusals import refuse
 
 
@@ -56,9 +62,9 @@ class Shard:
         self._loop = asyncio.get_running_loop()
         self._collecting = Batch()
         self._in_flight: Batch | None = None
-        self._commit_interval = commit_interval
-        self._not_before = 0.0
+        self._pacer = Pacer(commit_interval)
         self._scheduled = False
+        self._held: asyncio.TimerHandle | None = None
         self._deferred: dict[Cell, bytes] = {}
         self._save_at = 0.0
         """When the deferred states are saved, by the loop's clock."""
@@ -92,7 +98,13 @@ class Shard:
         return self._worker.make_client(cell)
 
     def destroy(self, cell: Cell) -> None:
-        """Record that the actor is to be destroyed and begin with it."""
+        """Record that the actor is to be destroyed and begin with it.
+
+        Who waits for its start is told: to let them create it again could go on for ever.
+        """
+        if cell.status is Status.STARTING:
+            for call, _, port in cell.take_held():
+                refuse(port, call.id, DestroyedDuringCreation())
         cell.become(Status.DESTROYING)
         self.write(MarkDestroyed(cell.row.pk), cell)
         self._worker.begin_destroy(cell)
@@ -106,8 +118,8 @@ class Shard:
         cannot be stored is replaced by the last good one and
         :class:`~stator.runtime.errors.StateNotSerializable` raised.
         """
-        if cell.row.state is None:
-            return  # creation is not complete: nothing of it counts yet (semantics page, 2.2)
+        if cell.row.state is None or cell.status is Status.DELETED:
+            return  # before creation is complete and at the end nothing counts (semantics, 2.2)
         tracker = cell.tracker
         if tracker is None:
             if "state" in cell.actor.__dict__:
@@ -140,9 +152,9 @@ class Shard:
     def put_state(self, cell: Cell, image: bytes) -> None:
         """Put a state image into the batch; the actor's output waits for it.
 
-        Raises ``storage.unavailable`` if the actor left memory, as its row may be gone too.
+        Raises ``storage.unavailable`` if the actor's row may be gone.
         """
-        if cell.status is Status.GONE:
+        if cell.status in (Status.DELETED, Status.GONE):
             raise StorageUnavailable
         batch = self._collecting
         batch.writes.states[cell.row.pk] = image
@@ -152,6 +164,8 @@ class Shard:
             batch.gated.append(cell)
         if not self._scheduled:
             self._schedule()
+        elif self._held is not None and self._pacer.is_full(batch.changes):
+            self._hold_no_longer()
 
     def write(self, operation: Operation, cell: Cell | None = None) -> None:
         """Put an operation into the batch; ``cell``'s output, if given, waits for it."""
@@ -194,25 +208,27 @@ class Shard:
     # -- commits
 
     def _schedule(self) -> None:
-        """Commit at the end of this turn, or later if changes come from many at once.
-
-        A change that comes alone is never delayed. When the last batch carried several, more are
-        on their way, and spacing the commits lets them share a sync.
-        """
+        """Commit at the end of this turn, or when the pacer says so; one batch at a time."""
         self._scheduled = True
         if self._in_flight is None:
-            delay = self._not_before - self._loop.time()
+            delay = self._pacer.hold(self._collecting.changes)
             if delay > 0:
-                self._loop.call_later(delay, self._commit)
+                self._held = self._loop.call_later(delay, self._commit)
             else:
                 self._loop.call_soon(self._commit)
+
+    def _hold_no_longer(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+            self._loop.call_soon(self._commit)
 
     def _commit(self) -> None:
         batch, self._collecting = self._collecting, Batch()
         self._scheduled = False
+        self._held = None
         self._in_flight = batch
-        if len(batch.outputs) + len(batch.waiters) > 1:
-            self._not_before = self._loop.time() + self._commit_interval
+        self._pacer.committed(batch.changes, callers=len(batch.outputs) + len(batch.waiters))
         self.store.commit(batch.writes, lambda error: self._on_committed(batch, error))
 
     def _on_committed(self, batch: Batch, error: Exception | None) -> None:
@@ -247,7 +263,8 @@ class Shard:
             problem=f"{type(error).__name__}: {error}",
         )
         for cell, image in batch.deferred.items():
-            if cell.status is not Status.GONE and cell not in self._deferred:
+            still_there = cell.status not in (Status.DELETED, Status.GONE)
+            if still_there and cell not in self._deferred:
                 self._defer(cell, image)
         refused = list(batch.outputs)
         for cell in batch.gated:

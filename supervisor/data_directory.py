@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -113,7 +114,16 @@ def _locked_message(path: Path, holder: str) -> str:
     )
 
 
-def open_manifest(path: Path, shards: int) -> Manifest:
+def shards_for(cores: int) -> int:
+    """Return what ``storage.shards = "auto"`` means for a new directory on this machine.
+
+    Few, so that changes that come together share a commit; more than cores, so that the data can
+    move to a larger machine. Measured in docs/storage.md.
+    """
+    return max(4, 2 * cores)
+
+
+def open_manifest(path: Path, shards: int | Literal["auto"], *, cores: int) -> Manifest:
     """Return the manifest of the (locked) data directory, written first if there is none.
 
     Raises :class:`ServiceFailure`: ``CONFIG`` if the directory has another number of shards,
@@ -123,11 +133,11 @@ def open_manifest(path: Path, shards: int) -> Manifest:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
-        return _create_manifest(file, shards)
+        return _create_manifest(file, shards_for(cores) if shards == "auto" else shards)
     except OSError as error:
         raise _cannot("read", file, error) from error
     manifest = _decode_manifest(file, data)
-    if manifest.shards != shards:
+    if shards not in ("auto", manifest.shards):
         raise ServiceFailure(
             ExitCode.CONFIG,
             f"storage.shards: the data directory {path} was created with {manifest.shards} shards "

@@ -54,13 +54,13 @@ class Plan(msgspec.Struct, frozen=True):
         return self.gateways + self.workers
 
 
-def make_plan(config: Config, *, cores: int, command: Sequence[str]) -> Plan:
-    """Return the plan for a machine with ``cores`` cores.
+def make_plan(config: Config, *, shards: int, cores: int, command: Sequence[str]) -> Plan:
+    """Return the plan for data in ``shards`` shards on a machine with ``cores`` cores.
 
     ``command`` is followed by a role and an index, e.g. ``python -m stator`` ``worker 1``.
     """
-    shards, gateways = config.storage.shards, config.server.gateways
-    workers = worker_count(config, cores)
+    gateways = config.server.gateways
+    workers = worker_count(config, shards, cores)
     owners = tuple(shard * workers // shards for shard in range(shards))
 
     def child(role: Role, index: int, slot: int) -> ChildPlan:
@@ -75,10 +75,10 @@ def make_plan(config: Config, *, cores: int, command: Sequence[str]) -> Plan:
     )
 
 
-def worker_count(config: Config, cores: int) -> int:
+def worker_count(config: Config, shards: int, cores: int) -> int:
     """Return how many workers ``workers.count`` means here (rule 1)."""
     wanted = cores if config.workers.count == "auto" else config.workers.count
-    return min(wanted, config.storage.shards)
+    return min(wanted, shards)
 
 
 def title_of(role: Role, index: int, shards: Sequence[int]) -> str:

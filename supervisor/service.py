@@ -64,6 +64,7 @@ class Service:
             title=child.title,
             config=self.config,
             shards=child.shards,
+            total_shards=len(self.plan.owners),
             workers=tuple(str(worker_socket(self.run_directory, index)) for index in workers),
             data_directory=str(self.data_directory),
             run_directory=str(self.run_directory),
@@ -86,8 +87,8 @@ def open_service(
     with ExitStack() as opened:
         create_directory(data)
         lock_fd = _owned(opened, lock_directory(data, config.storage.lock_timeout))
-        open_manifest(data, config.storage.shards)
-        plan = make_plan(config, cores=cores, command=command)
+        manifest = open_manifest(data, config.storage.shards, cores=cores)
+        plan = make_plan(config, shards=manifest.shards, cores=cores, command=command)
         run = choose_run_directory(data, environ)
         open_run_directory(run)
         public = open_public_listeners(config.server, environ, opened)

@@ -28,6 +28,7 @@ def _boot(fds: list[int]) -> Boot:
         title="stator: worker 1 (shards 4-7)",
         config=Config(storage=Storage(shards=16)),
         shards=(4, 5, 6, 7),
+        total_shards=4,
         workers=("/run/worker-0.sock", "/run/worker-1.sock"),
         data_directory="/data",
         run_directory="/data/run",

@@ -50,6 +50,7 @@ class Setup:
             title="",
             config=config,
             shards=(0,),
+            total_shards=4,
             workers=(),
             data_directory="",
             run_directory="",

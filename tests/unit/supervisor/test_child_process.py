@@ -42,6 +42,7 @@ def boot() -> Iterator[Boot]:
         title="",
         config=Config(),
         shards=(),
+        total_shards=4,
         workers=(),
         data_directory="",
         run_directory="",

@@ -18,6 +18,7 @@ from stator.supervisor.data_directory import (
     open_manifest,
     read_service_record,
     remove_service_record,
+    shards_for,
     write_service_record,
 )
 from stator.supervisor.failure import ServiceFailure
@@ -111,16 +112,22 @@ def test_a_lock_nobody_holds_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_the_manifest_is_written_once_and_read_ever_after(tmp_path: Path) -> None:
-    created = open_manifest(tmp_path, 8)
+    created = open_manifest(tmp_path, 8, cores=2)
     assert (created.format, created.shards, len(created.id)) == (1, 8, 32)
-    assert open_manifest(tmp_path, 8) == created
+    assert open_manifest(tmp_path, 8, cores=2) == created
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
 
 
+def test_automatic_shards_depend_on_the_cores_at_creation_only(tmp_path: Path) -> None:
+    assert open_manifest(tmp_path, "auto", cores=8).shards == 16
+    assert open_manifest(tmp_path, "auto", cores=64).shards == 16
+    assert shards_for(1) == 4
+
+
 def test_another_number_of_shards_is_an_error_of_the_configuration(tmp_path: Path) -> None:
-    open_manifest(tmp_path, 8)
+    open_manifest(tmp_path, 8, cores=2)
     with pytest.raises(ServiceFailure, match=r"set storage\.shards = 8$") as failed:
-        open_manifest(tmp_path, 16)
+        open_manifest(tmp_path, 16, cores=2)
     assert failed.value.exit_code is ExitCode.CONFIG
 
 
@@ -141,14 +148,14 @@ def test_a_manifest_that_cannot_be_understood_is_kept(
 ) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(ServiceFailure, match=problem) as failed:
-        open_manifest(tmp_path, 8)
+        open_manifest(tmp_path, 8, cores=2)
     assert failed.value.exit_code is ExitCode.STORAGE
     assert (tmp_path / "manifest.json").read_bytes() == content
 
 
 def test_a_manifest_half_written_by_a_crash_is_written_again(tmp_path: Path) -> None:
     (tmp_path / "manifest.new").write_text('{"form')
-    assert open_manifest(tmp_path, 8).shards == 8
+    assert open_manifest(tmp_path, 8, cores=2).shards == 8
 
 
 def test_the_service_record_comes_and_goes(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from stator.runtime.config import Config, Server, Storage, Workers
+from stator.runtime.config import Config, Server, Workers
 from stator.runtime.control import Role
 from stator.supervisor.plan import Plan, make_plan, range_of, title_of, worker_count
 
@@ -13,9 +13,8 @@ def _plan(shards: int, workers: int, gateways: int = 1) -> Plan:
     config = Config(
         server=Server(gateways=gateways),
         workers=Workers(count=workers),
-        storage=Storage(shards=shards),
     )
-    return make_plan(config, cores=1, command=("python", "-m", "stator"))
+    return make_plan(config, shards=shards, cores=1, command=("python", "-m", "stator"))
 
 
 @pytest.mark.parametrize(
@@ -25,8 +24,8 @@ def _plan(shards: int, workers: int, gateways: int = 1) -> Plan:
 def test_there_is_a_worker_per_core_but_never_more_than_shards(
     count: int | Literal["auto"], cores: int, shards: int, expected: int
 ) -> None:
-    config = Config(workers=Workers(count=count), storage=Storage(shards=shards))
-    assert worker_count(config, cores) == expected
+    config = Config(workers=Workers(count=count))
+    assert worker_count(config, shards, cores) == expected
 
 
 @pytest.mark.parametrize("shards", [1, 2, 7, 8, 64, 4096])
