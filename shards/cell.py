@@ -21,7 +21,7 @@ from stator.runtime.state_codec import StateTracker
 from stator.runtime.storage import ActorRow
 
 from .batch import Batch, ReplyPort
-from .lifecycle import Status
+from .lifecycle import ENDING, Status
 
 if TYPE_CHECKING:
     from .shard import Shard
@@ -125,7 +125,7 @@ class Cell:
         await self.wait_committed()
 
     def destroy(self) -> None:
-        if self.status in (Status.DESTROYING, Status.GONE):
+        if self.status in ENDING or self.status is Status.GONE:
             raise ActorStopping(f"{self.name} is being destroyed already")
         self.shard.destroy(self)
 

@@ -33,17 +33,11 @@ from stator.runtime.link.frames import (
     Result,
     encode_payload,
 )
-from stator.runtime.storage import (
-    ActorQuery,
-    ActorRow,
-    DeleteActor,
-    InsertNamespace,
-    MarkDestroyed,
-)
+from stator.runtime.storage import ActorQuery, ActorRow, InsertNamespace
 
 from .batch import ReplyPort
-from .cell import Cell
-from .lifecycle import Status
+from .cell import Cell, Identity
+from .lifecycle import ENDING, Status
 from .refusals import refuse
 from .shard import Shard
 
@@ -114,7 +108,7 @@ class ControlApi:
         identity = (request.namespace, request.name, request.key)
         while True:
             while (cell := shard.by_identity.get(identity)) is not None:
-                if cell.status not in (Status.LOADING, Status.DESTROYING):
+                if cell.status not in ENDING and cell.status is not Status.LOADING:
                     return cell.row
                 await cell.changed()
             row = await shard.store.find_by_key(*identity)
@@ -180,7 +174,7 @@ class ControlApi:
         """Return the row of an actor in memory: nobody is told of one that may yet be lost."""
         if cell.batch is not None:
             await cell.batch.wait()
-        return None if cell.status is Status.DESTROYING else cell.row
+        return None if cell.status in ENDING else cell.row
 
     async def _list_names(self, request: ListNames) -> list[str]:
         shards = [self._shard(number) for number in request.shards]
@@ -199,24 +193,23 @@ class ControlApi:
             row = await shard.store.find_by_id(request.actor_id)
             if row is None or row.namespace != request.namespace:
                 raise ActorNotFound
-            cell = shard.by_id.get(request.actor_id)
-            if cell is None:
-                self._delete_stored(shard, row)
-        if cell is not None:
-            if cell.identity[0] != request.namespace:
-                raise ActorNotFound
-            await self._destroy_awake(cell)
-        await shard.wait_durable()
-
-    def _delete_stored(self, shard: Shard, row: ActorRow) -> None:
-        # An actor that is not in memory is not started to be told (semantics page, 2.8).
-        shard.write(MarkDestroyed(row.pk))
-        shard.write(DeleteActor(row.pk))
-
-    async def _destroy_awake(self, cell: Cell) -> None:
-        if cell.status is not Status.DESTROYING:
+            await self._loaded(shard, (row.namespace, row.name, row.key))
+            cell = shard.by_id.get(request.actor_id) or self._engine.destroy_stored(shard, row)
+        elif cell.identity[0] != request.namespace:
+            raise ActorNotFound
+        if cell is None:
+            await shard.wait_durable()
+            return
+        if cell.status not in ENDING:
             cell.destroy()
         while cell.status is not Status.GONE:
+            await cell.changed()
+        if await shard.store.find_by_id(request.actor_id) is not None:
+            raise StorageUnavailable
+
+    async def _loaded(self, shard: Shard, identity: Identity) -> None:
+        """Return once nobody is looking the actor up."""
+        while (cell := shard.by_identity.get(identity)) and cell.status is Status.LOADING:
             await cell.changed()
 
     # -- namespaces

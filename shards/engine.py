@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,13 @@ from stator.runtime.ids import RANDOM_BYTES, make_actor_id
 from stator.runtime.link.frames import Call, Request, Resolution
 from stator.runtime.log import Logger
 from stator.runtime.registry import Registry
-from stator.runtime.storage import ActorRow, InsertActor, ShardStorage
+from stator.runtime.storage import (
+    ActorRow,
+    DeleteActor,
+    InsertActor,
+    MarkDestroyed,
+    ShardStorage,
+)
 
 from . import stopping
 from .actions import ActionRunner
@@ -145,7 +152,9 @@ class Engine:
         elif (row := found.result()) is not None:
             self.begin(cell, row)
         else:
-            creators = [call for call, _, _ in cell.held if call.resolution != Resolution.GET]
+            creators = [
+                call for call, _, _ in cell.held if call.resolution == Resolution.GET_OR_CREATE
+            ]
             if creators:
                 self.begin(cell, self.create_row(cell, creators[0].input))
             else:
@@ -176,7 +185,15 @@ class Engine:
             if cell is None:
                 refuse(port, call.id, problem if row is None else _not_configured(row.name))
             else:
-                self._deliver(cell, call, payload, port)
+                self._deliver_held(cell, call, payload, port)
+
+    def _deliver_held(self, cell: Cell, call: Call, payload: bytes, port: ReplyPort) -> None:
+        """Deliver a request that waited: the actor of its id may have a successor by now."""
+        is_by_id = call.resolution == Resolution.BY_ID
+        if is_by_id and cell.status is not Status.LOADING and cell.row.actor_id != call.key:
+            refuse(port, call.id, ActorNotFound())
+        else:
+            self._deliver(cell, call, payload, port)
 
     def _cell_of(self, shard: Shard, row: ActorRow) -> Cell | None:
         """Return the cell of a stored actor, starting it unless someone else just did."""
@@ -219,23 +236,36 @@ class Engine:
             self._become_ready(cell)
 
     async def _start_with_hooks(self, cell: Cell) -> None:
+        cell.enter()
         try:
             await start_with_hooks(cell)
         except Exception as error:
             self._fail_start(cell, error)
         else:
             self._become_ready(cell)
+        finally:
+            cell.leave()
 
     def _become_ready(self, cell: Cell) -> None:
         if cell.status is not Status.STARTING:
             return  # destroyed by its own hook, or its storage was lost meanwhile
         cell.become(Status.READY)
         for call, payload, port in cell.take_held():
-            self._deliver(cell, call, payload, port)
+            self._deliver_held(cell, call, payload, port)
 
     def _fail_start(self, cell: Cell, error: Exception) -> None:
         cell.log.error("actor did not start", exc_info=error)
-        self._give_up(cell, error)
+        if cell.batch is None:
+            self._give_up(cell, error)
+        else:
+            self.spawn(self._give_up_once_stored(cell, error))
+
+    async def _give_up_once_stored(self, cell: Cell, error: Exception) -> None:
+        """Give up when its row is on disk, where the next start must find it, or lost."""
+        with suppress(StorageUnavailable):
+            await cell.wait_committed()
+        if cell.status is Status.STARTING:
+            self._give_up(cell, error)
 
     def _give_up(self, cell: Cell, error: Exception) -> None:
         """Drop an actor that cannot serve and tell those who wait for it."""
@@ -251,13 +281,32 @@ class Engine:
 
     def begin_destroy(self, cell: Cell) -> None:
         """Destroy an actor in the background; its row is marked already."""
-        self.spawn(self._destroy(cell))
+        self.spawn(self._destroy(cell, stopping.destroy(cell)))
 
-    async def _destroy(self, cell: Cell) -> None:
+    def destroy_stored(self, shard: Shard, row: ActorRow) -> Cell | None:
+        """Destroy an actor that is not in memory, without starting it (semantics page, 2.8).
+
+        Its key is taken until that is durable. ``None`` if the registry does not know the actor:
+        then nobody can start it meanwhile.
+        """
+        shard.write(MarkDestroyed(row.pk))
+        definition = self.registry.get(row.name)
+        if definition is None:
+            shard.write(DeleteActor(row.pk))
+            return None
+        cell = Cell(shard, definition, (row.namespace, row.name, row.key))
+        shard.add(cell)
+        cell.row = row
+        shard.by_id[row.actor_id] = cell
+        self.spawn(self._destroy(cell, stopping.delete(cell)))
+        return cell
+
+    async def _destroy(self, cell: Cell, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await stopping.destroy(cell)
+            await work
         except StorageUnavailable:
-            # The mark may not be on disk: then the actor lives on, as its caller was told.
+            # The mark is not on disk: the actor lives on, as its caller was told. Or it is, and
+            # the next opening of the shard deletes the rows.
             cell.log.error("actor could not be destroyed")
         held = cell.take_held()
         cell.shard.remove(cell)

@@ -2,7 +2,7 @@
 
 ::
 
-    LOADING ──row──> STARTING ──hooks done──> READY ──destroy──> DESTROYING ──deleted──> GONE
+    LOADING ──row──> STARTING ──hooks done──> READY ──destroy──> DESTROYING ──> DELETED ──> GONE
        │                │                       └───drain──> DRAINING ──────saved──────> GONE
        └──no such actor─┴──hook raised──> GONE                 (lost its storage: any ──> GONE)
 
@@ -11,7 +11,7 @@ state                 a request that arrives
 ====================  ==================================
 LOADING, STARTING     waits
 READY                 runs
-DESTROYING            waits, then meets the successor
+DESTROYING, DELETED   waits, then meets the successor
 DRAINING              is refused, the caller repeats it
 GONE                  cannot: the actor is in no table
 ====================  ==================================
@@ -31,10 +31,16 @@ class Status(Enum):
     """Its hooks of creation and wake run."""
     READY = "ready"
     DESTROYING = "destroying"
+    """It is marked destroyed and its work comes to an end."""
+    DELETED = "deleted"
+    """Its rows are being deleted; what its work still changes is dropped."""
     DRAINING = "draining"
     GONE = "gone"
     """No longer in memory; whatever still holds a reference must not write."""
 
 
-HOLDS_REQUESTS = frozenset({Status.LOADING, Status.STARTING, Status.DESTROYING})
+ENDING = frozenset({Status.DESTROYING, Status.DELETED})
+"""Where the actor no longer exists for anyone."""
+
+HOLDS_REQUESTS = ENDING | {Status.LOADING, Status.STARTING}
 """Where a request waits in the actor's own queue."""

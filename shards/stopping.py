@@ -16,11 +16,22 @@ from .lifecycle import Status
 
 
 async def destroy(cell: Cell) -> None:
-    """Let running work end, run ``on_destroy``, delete the actor's rows."""
+    """Let running work end, run ``on_destroy``, delete the actor's rows.
+
+    Nothing of it is done before the mark of :meth:`.shard.Shard.destroy` is on disk. Raises
+    ``storage.unavailable`` if it cannot be: then the actor lives on.
+    """
+    await cell.wait_committed()
     await _wind_down(cell, "on_destroy")
+    await delete(cell)
+
+
+async def delete(cell: Cell) -> None:
+    """Delete the actor's rows. Raises ``storage.unavailable``."""
+    cell.become(Status.DELETED)
     cell.shard.withdraw_state(cell)
     cell.shard.write(DeleteActor(cell.row.pk), cell)
-    await cell.shard.wait_durable()
+    await cell.wait_committed()
 
 
 async def drain(cell: Cell) -> None:
