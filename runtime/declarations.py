@@ -6,6 +6,7 @@ the class keyword ``rename=`` (python-api, section 1).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -27,6 +28,8 @@ Gate = Callable[[Any, Any], bool | Awaitable[bool]]
 """``(actor, conn) -> bool``: whether this connection may."""
 
 ACTION_MARK = "__stator_action__"
+ACTION_NAMES = "__stator_names__"
+"""Where the function of an action keeps its Python name and its wire name."""
 
 
 class DefinitionError(TypeError):
@@ -64,7 +67,7 @@ def action(
     if name is not None and not _is_wire_name(name):
         raise DefinitionError(f"{name!r} is not an action name: dotted parts must not be empty")
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not 0 < seconds < math.inf:
         raise DefinitionError(f"an action's timeout is in seconds and above 0, not {timeout!r}")
 
     def mark(target: Callable[..., Any]) -> Callable[..., Any]:

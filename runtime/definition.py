@@ -7,24 +7,28 @@ options, hooks. :class:`ActorDefinition` is made by ``setup`` when every annotat
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from .declarations import (
     ACTION_MARK,
+    ACTION_NAMES,
     RENAMES,
     ActionMark,
     DefinitionError,
     Event,
     Queue,
 )
+from .errors import StateNotSerializable
 from .options import Options, Settings, resolve_settings
+from .protocol.kinds import kind_of
 from .signature import Parameters
-from .state_codec import StateCodec
+from .state_codec import StateCodec, StateTracker
 
 HOOKS = frozenset(
     {
@@ -41,6 +45,7 @@ HOOKS = frozenset(
 """Methods the runtime calls by name (python-api, section 3)."""
 
 _ABSENT: Any = object()
+_OF_THE_CLASS: tuple[type[Any], ...] = (staticmethod, classmethod)
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -53,7 +58,12 @@ class Slot(msgspec.Struct, frozen=True):
     @property
     def is_declared(self) -> bool:
         """Whether the class body mentions it at all."""
-        return self.value is not _ABSENT or self.annotation is not _ABSENT
+        return self.has_value or self.annotation is not _ABSENT
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a value to copy."""
+        return self.value is not _ABSENT
 
 
 class ClassBody(msgspec.Struct, frozen=True):
@@ -112,13 +122,17 @@ class ActorDefinition:
         self.is_durable = self.settings.durability == "commit"
         self.hooks = frozenset(hook for hook in HOOKS if hasattr(cls, hook))
         self.state = _resolve_slot(cls, "state", body.state)
-        self.vars = _resolve_slot(cls, "vars", body.vars)
+        self.vars = body.vars
+        if "create_vars" not in self.hooks and not body.vars.has_value:
+            self.vars = _resolve_slot(cls, "vars", body.vars)
         self.has_state = body.state.is_declared or "create_state" in self.hooks
         self.has_vars = body.vars.is_declared or "create_vars" in self.hooks
         self.state_codec = _make_codec(name, self.state)
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}
         self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
+        if body.state.is_declared and "create_state" not in self.hooks:
+            self._check_initial_state()
 
     def initial_state(self) -> Any:
         """Return the state of a new actor that has no ``create_state``."""
@@ -127,6 +141,13 @@ class ActorDefinition:
     def initial_vars(self) -> Any:
         """Return the vars of a starting actor that has no ``create_vars``."""
         return _initial_value(self.vars, f"the vars of {self.name}")
+
+    def _check_initial_state(self) -> None:
+        state = self.initial_state()
+        try:
+            StateTracker(self.state_codec).capture(state)
+        except StateNotSerializable as error:
+            raise DefinitionError(f"the state of {self.name}: {error.message}") from error
 
 
 def read_class(cls: type[Any], rename: str | None) -> None:
@@ -140,6 +161,10 @@ def read_class(cls: type[Any], rename: str | None) -> None:
         rename = inherited.rename
     if rename not in RENAMES:
         raise DefinitionError(f"{cls.__qualname__}: rename is 'camel' or absent, not {rename!r}")
+    _name_declarations(cls, RENAMES[rename])
+    for wire, action in _read_action_names(cls, RENAMES[rename]).items():
+        if action.python in vars(cls):
+            setattr(action.method, ACTION_NAMES, (action.python, wire))
     options = cls.__dict__.get("options", inherited.options if inherited else Options())
     if not isinstance(options, Options):
         raise DefinitionError(f"{cls.__qualname__}.options is an Options(...), not {options!r}")
@@ -149,8 +174,6 @@ def read_class(cls: type[Any], rename: str | None) -> None:
         rename=rename,
         options=options,
     )
-    _name_declarations(cls, RENAMES[rename])
-    _read_action_names(cls, RENAMES[rename])
     for hook in HOOKS:
         if (member := getattr(cls, hook, None)) is not None and not callable(member):
             raise DefinitionError(f"{cls.__qualname__}.{hook} is a hook and must be a method")
@@ -161,15 +184,30 @@ def _take_slot(cls: type[Any], name: str, inherited: Slot) -> Slot:
     annotation = inspect.get_annotations(cls).get(name, _ABSENT)
     if value is not _ABSENT:
         delattr(cls, name)
+        if annotation is _ABSENT and _is_record(value):
+            annotation = kind_of(value)
         return Slot(value, annotation)
     return inherited if annotation is _ABSENT else Slot(_ABSENT, annotation)
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(type(value))
 
 
 def _name_declarations(cls: type[Any], rename: Callable[[str], str]) -> None:
     for kind in (Event, Queue):
         owners: dict[str, str] = {}
         for python, declaration in _members(cls, kind).items():
-            declaration.wire_name = declaration.explicit_name or rename(python)
+            if python in RESERVED or python in HOOKS:
+                raise DefinitionError(
+                    f"{cls.__qualname__}.{python} is a member of Actor; rename it"
+                )
+            wire_name = declaration.explicit_name or rename(python)
+            if wire_name != declaration.wire_name and python not in vars(cls):
+                # Inherited: the class it comes from goes on calling it as before.
+                declaration = copy.copy(declaration)
+                setattr(cls, python, declaration)
+            declaration.wire_name = wire_name
             if (other := owners.setdefault(declaration.wire_name, python)) != python:
                 raise DefinitionError(
                     f"{cls.__qualname__}: {other} and {python} are both "
@@ -184,37 +222,45 @@ def _members(cls: type[Any], kind: type[Any]) -> dict[str, Any]:
     return {name: member for name, member in found.items() if getattr(cls, name, None) is member}
 
 
-def _marked_methods(cls: type[Any]) -> dict[str, tuple[Callable[..., Any], ActionMark]]:
-    methods: dict[str, tuple[Callable[..., Any], ActionMark]] = {}
+class _Action(NamedTuple):
+    python: str
+    method: Callable[..., Any]
+    mark: ActionMark
+
+
+def _marked_methods(cls: type[Any]) -> list[_Action]:
+    methods: dict[str, _Action] = {}
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
-            mark = getattr(member, ACTION_MARK, None)
+            inner = member.__func__ if isinstance(member, _OF_THE_CLASS) else member
+            mark = getattr(inner, ACTION_MARK, None)
             if isinstance(mark, ActionMark):
-                methods[name] = (member, mark)
+                methods[name] = _Action(name, member, mark)
             else:
                 methods.pop(name, None)
-    return methods
+    return list(methods.values())
 
 
 def wire_names_of(cls: type[Any]) -> dict[str, str]:
     """Return the wire names of a class's actions by their Python names."""
     body: ClassBody = cls.__stator_body__
     named = _read_action_names(cls, RENAMES[body.rename])
-    return {method.__name__: wire for wire, (method, _) in named.items()}
+    return {action.python: wire for wire, action in named.items()}
 
 
-def _read_action_names(
-    cls: type[Any], rename: Callable[[str], str]
-) -> dict[str, tuple[Callable[..., Any], ActionMark]]:
-    """Return the actions by wire name. Raises :class:`DefinitionError` for a name used twice."""
-    named: dict[str, tuple[Callable[..., Any], ActionMark]] = {}
-    for python, (method, mark) in _marked_methods(cls).items():
-        wire = mark.name or rename(python)
-        if python in RESERVED or python in HOOKS:
-            raise DefinitionError(f"{cls.__qualname__}.{python} is a member of Actor; rename it")
+def _read_action_names(cls: type[Any], rename: Callable[[str], str]) -> dict[str, _Action]:
+    """Return the actions by wire name. Raises :class:`DefinitionError`."""
+    named: dict[str, _Action] = {}
+    for action in _marked_methods(cls):
+        wire = action.mark.name or rename(action.python)
+        where = f"{cls.__qualname__}.{action.python}"
+        if action.python in RESERVED or action.python in HOOKS:
+            raise DefinitionError(f"{where} is a member of Actor; rename it")
+        if isinstance(action.method, _OF_THE_CLASS):
+            raise DefinitionError(f"{where} is an action and must be a method of the instance")
         if wire in named:
             raise DefinitionError(f"{cls.__qualname__}: two actions are called {wire!r}")
-        named[wire] = (method, mark)
+        named[wire] = action
     return named
 
 
@@ -228,12 +274,12 @@ def _read_actions(
     return {
         wire: ActionDefinition(
             name=wire,
-            method=method,
-            parameters=Parameters(method, wire),
-            is_async=inspect.iscoroutinefunction(method),
-            timeout=mark.timeout or settings.action_timeout,
+            method=action.method,
+            parameters=Parameters(action.method, wire),
+            is_async=inspect.iscoroutinefunction(action.method),
+            timeout=action.mark.timeout or settings.action_timeout,
         )
-        for wire, (method, mark) in _read_action_names(cls, RENAMES[body.rename]).items()
+        for wire, action in _read_action_names(cls, RENAMES[body.rename]).items()
     }
 
 
@@ -262,8 +308,11 @@ def _make_codec(name: str, slot: Slot) -> StateCodec:
 
 
 def _initial_value(slot: Slot, what: str) -> Any:
-    if slot.value is not _ABSENT:
-        return copy.deepcopy(slot.value)
+    if slot.has_value:
+        try:
+            return copy.deepcopy(slot.value)
+        except TypeError as error:
+            raise DefinitionError(f"{what} cannot be copied: {error}") from error
     if slot.annotation is _ABSENT:
         return None
     builder = getattr(slot.annotation, "__origin__", slot.annotation)

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import msgpack
 
 from .errors import StateNotSerializable, StateUnreadable
-from .sameness import kind_of
+from .protocol.kinds import kind_of
 
 _encode = msgpack.Encoder().encode
 _SCALARS = frozenset({type(None), bool, float, bytes})

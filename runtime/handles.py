@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 import msgspec
 
 from .actor import Actor
+from .declarations import ACTION_NAMES
 from .definition import wire_names_of
 from .keys import Key, normalize_key
 
@@ -126,8 +127,11 @@ class ActorHandle:
         return f"<actor {address.name} {address.actor_id or list(address.key)}>"
 
     def _wire_name_of(self, method: Callable[..., Any]) -> str:
-        name = getattr(method, "__name__", "")
-        return (self._wire_names or {}).get(name, name)
+        names: tuple[str, str] | None = getattr(method, ACTION_NAMES, None)
+        if names is None:
+            raise TypeError(f"{method!r} is not an action")
+        python, wire = names
+        return (self._wire_names or {}).get(python, wire)
 
 
 class ActorClient:
@@ -178,7 +182,8 @@ class ActorClient:
 
 
 def _name_of(actor: str | type[Actor]) -> str:
-    name = actor if isinstance(actor, str) else actor.__stator_name__
+    # Not inherited: a subclass that is in no registry must not pass for its parent.
+    name = actor if isinstance(actor, str) else vars(actor).get("__stator_name__")
     if not name:
         raise LookupError(f"{actor!r} is in no registry: pass it to setup() first")
     return name

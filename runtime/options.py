@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 from .declarations import DefinitionError
 
 Seconds = float | timedelta | UnsetType
-_Positive = Annotated[float, Meta(gt=0)]
+_Positive = Annotated[float, Meta(gt=0, le=1e9)]  # 30 years: a timer cannot wait for infinity
 _Count = Annotated[int, Meta(ge=1)]
 Durability = Literal["commit", "interval"]
 
@@ -96,6 +96,11 @@ def resolve_settings(
     }
     merged = {**configured, **registry_defaults, **given}
     plain = {name: _in_seconds(value) for name, value in merged.items()}
+    decider = plain.get("can_hibernate_websocket", False)
+    if not isinstance(decider, bool) and not callable(decider):
+        raise DefinitionError(
+            f"can_hibernate_websocket is a bool or a function of the request, not {decider!r}"
+        )
     try:
         return msgspec.convert(plain, Settings)
     except msgspec.ValidationError as error:

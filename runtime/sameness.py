@@ -16,10 +16,9 @@ from typing import Any
 
 import msgspec
 
-_ATOMS = frozenset({type(None), bool, int, str, bytes})
+from .protocol.kinds import kind_of
 
-kind_of: Callable[[Any], type[Any]] = type
-"""``type``, said so that a strict type checker follows."""
+_ATOMS = frozenset({type(None), bool, int, str, bytes})
 
 
 def is_same(before: Any, after: Any) -> bool:

@@ -1,25 +1,33 @@
 """The parameters of an action: how what a client sent becomes the arguments of a method.
 
-An argument is validated against its annotation by msgspec before the method runs; without an
-annotation it is passed as it was decoded (python-api, section 1).
+Rule 1. An argument is validated against its annotation by msgspec before the method runs; without
+        an annotation it is passed as it was decoded (python-api, section 1).
+Rule 2. What a client has no form for arrives as text and is read from it: a datetime from JSON,
+        UUIDs, decimals, dates and times from everywhere (client-protocol, 4.1). Bytes have forms
+        of their own, so text is never taken for base64.
+Rule 3. JavaScript writes whole numbers beyond 32 bits as floats in CBOR and BARE (4.2): such a
+        float is good for an ``int``.
 """
 
 from __future__ import annotations
 
 import inspect
-import uuid
-from collections.abc import Callable, Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import msgspec
 
 from .declarations import DefinitionError
 from .errors import ValidationFailed
+from .protocol.kinds import kind_of
 
-_NATIVE = (bytes, bytearray, datetime, date, time, timedelta, uuid.UUID, Decimal)
-"""Types that arrive as themselves: the client protocol has its own forms for them."""
+_NEVER_TEXT = (bytes, bytearray)
+"""Types that arrive as themselves only (rule 2)."""
+
+_MAX_WHOLE = 2**53
+"""Up to here a float says exactly which whole number it is."""
 
 _EXACT: tuple[type[Any], ...] = (int, str, bool, bytes, datetime)
 """Types for which a look at the value's class says everything."""
@@ -28,19 +36,36 @@ _Check = tuple[type[Any] | None, Any]
 """The class whose instances need no conversion, if any, and the annotation."""
 
 
-def convert_value(value: Any, annotation: Any, what: str) -> Any:
+def convert_value(value: Any, annotation: Any, name: str) -> Any:
     """Return ``value`` as ``annotation``.
 
-    Raises :class:`ValidationFailed` whose message starts with ``what`` and whose metadata lists
-    the issues.
+    Raises :class:`ValidationFailed` whose message names the argument ``name`` and the place in
+    it, and whose metadata lists the issues.
     """
     try:
-        return msgspec.convert(value, annotation, builtin_types=_NATIVE)
+        return msgspec.convert(value, annotation, builtin_types=_NEVER_TEXT)
     except msgspec.ValidationError as error:
-        problem = str(error).replace("`$", "`" + what.split(" ")[-1].strip("'"))
+        try:
+            whole = _with_whole_numbers(value)
+            return msgspec.convert(whole, annotation, builtin_types=_NEVER_TEXT)
+        except msgspec.ValidationError:
+            pass  # the first problem is about what the client really sent
         raise ValidationFailed(
-            f"{what}: {problem}", metadata={"issues": [{"path": [what], "message": str(error)}]}
+            f"argument '{name}': {str(error).replace('`$', f'`{name}')}",
+            metadata={"issues": [{"path": [name], "message": str(error)}]},
         ) from error
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    kind = kind_of(value)
+    if kind is float:
+        is_whole = value.is_integer() and abs(value) <= _MAX_WHOLE
+        return int(value) if is_whole else value
+    if kind is dict:
+        return {_with_whole_numbers(k): _with_whole_numbers(item) for k, item in value.items()}
+    if kind in (list, set):
+        return kind(map(_with_whole_numbers, value))
+    return value
 
 
 class Parameters:
@@ -57,7 +82,7 @@ class Parameters:
         self._rest: str | None = None
         self._rest_check: _Check = (None, Any)
         hints = _resolve_hints(method, name)
-        for parameter in list(inspect.signature(method).parameters.values())[1:]:
+        for parameter in _without_self(method):
             self._add(parameter, hints.get(parameter.name, Any))
 
     def _add(self, parameter: inspect.Parameter, annotation: Any) -> None:
@@ -95,12 +120,13 @@ class Parameters:
         for index, value in enumerate(arguments):
             exact, annotation = checks[index] if index < len(checks) else self._rest_check
             if annotation is not Any and type(value) is not exact:
-                value = convert_value(value, annotation, f"argument '{self._name_of(index)}'")
+                value = convert_value(value, annotation, self._name_of(index))
             bound.append(value)
         return bound
 
     def _name_of(self, index: int) -> str:
-        return self._names[index] if index < len(self._names) else f"{self._rest}[{index}]"
+        named = len(self._names)
+        return self._names[index] if index < named else f"{self._rest}[{index - named}]"
 
     def _describe_arity(self) -> str:
         most = len(self._names)
@@ -113,12 +139,26 @@ def _check_of(annotation: Any) -> _Check:
     return (annotation if annotation in _EXACT else None), annotation
 
 
+def _without_self(method: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    parameters = iter(inspect.signature(method).parameters.values())
+    first = next(parameters, None)
+    if first is not None and first.kind is first.VAR_POSITIONAL:
+        yield first
+    yield from parameters
+
+
 def _resolve_hints(method: Callable[..., Any], name: str) -> dict[str, Any]:
+    """Return the annotations of the parameters; what a method returns is nobody's input."""
+    written = dict(inspect.get_annotations(method))
+    written.pop("return", None)
+    module = getattr(inspect.unwrap(method), "__globals__", {})
     try:
-        return get_type_hints(method)
-    except NameError as error:
+        holder = SimpleNamespace(__annotations__=written)
+        return get_type_hints(holder, globalns=module, include_extras=True)
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise DefinitionError(
-            f"action {name}: an annotation names something that is not at module level: {error}"
+            f"action {name}: an annotation cannot be resolved, because it names something that is "
+            f"not at module level or is no type: {error}"
         ) from error
 
 
