@@ -172,7 +172,7 @@ class Storage(Section, frozen=True):
     commit_interval: CommitSeconds = 0.004
     """Longest time a change waits for others of its shard to share a sync; it waits only while
     enough others keep coming, never when it comes alone. 0 turns waiting off."""
-    checkpoint_pages: Count = 4000
+    checkpoint_pages: Count = 1000
     """Pages in a shard's write-ahead log at which it is copied into the shard file."""
     cache_size_kib: Annotated[int, Meta(ge=64, le=1 << 24)] = 2000
     """Page cache of one shard, in KiB."""

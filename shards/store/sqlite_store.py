@@ -20,7 +20,7 @@ _Row = tuple[Any, ...]
 class SqliteStore:
     """Implements ``runtime.storage.ShardStorage``."""
 
-    def __init__(self, file: ShardFile, reader: Reader, *, checkpoint_pages: int = 4_000) -> None:
+    def __init__(self, file: ShardFile, reader: Reader, *, checkpoint_pages: int = 1_000) -> None:
         """Open the shard. Raises :class:`~.database.ShardDamaged` or ``apsw.Error``."""
         connection = file.open_for_writing()
         row = connection.execute(STATEMENTS["next_pk"]).get
