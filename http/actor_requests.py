@@ -31,7 +31,13 @@ from stator.runtime.link.frames import (
     Refusal,
     Resolution,
 )
-from stator.runtime.protocol.encoding import CONTENT_TYPES, Encoding, encoding_of
+from stator.runtime.protocol.encoding import (
+    CONTENT_TYPES,
+    DIALECT_HEADER,
+    NATIVE_DIALECT,
+    Encoding,
+    encoding_of,
+)
 
 from .answers import WireResponse, json_response
 from .auth import Gatekeeper, token_of
@@ -44,8 +50,9 @@ from .routes import ActorRoute
 POOL = "default"
 """The one pool of this service (clients name it on every creation)."""
 REGION = "default"
-DIALECT_HEADER = "x-stator-dialect"
-"""Our Python client asks with it for CBOR that loses no Python type."""
+
+
+_NATIVE_LINE = f"{DIALECT_HEADER}: {NATIVE_DIALECT}\r\n"
 
 
 class Limits:
@@ -130,7 +137,7 @@ class ActorRequests:
         if request.method != "POST":
             raise MethodNotAllowed(metadata={"method": request.method, "path": route.inner})
         encoding = encoding_of(headers.get("x-rivet-encoding"))
-        if DIALECT_HEADER in headers and encoding is Encoding.CBOR:
+        if encoding is Encoding.CBOR and headers.get(DIALECT_HEADER) == NATIVE_DIALECT:
             encoding = Encoding.NATIVE
         body = await read_message(request, self._max_message_size)
         key, shard = self._places.get(request.raw_path) or await self._place(request, route)
@@ -162,11 +169,12 @@ class ActorRequests:
         else:
             cors = as_lines(self._cross_origin.gateway_headers(origin))
         key = f"x-rivet-actor-key: {reply.key}\r\n" if reply.key.isprintable() else ""
+        dialect = _NATIVE_LINE if encoding is Encoding.NATIVE else ""
         head = (
             f"content-type: {CONTENT_TYPES[encoding]}\r\n"
             f"x-rivet-actor: {reply.actor_id}\r\n"
             f"x-rivet-actor-generation: {reply.generation}\r\n"
-            f"{key}x-rivet-ray-id: {ray_id}\r\n{cors}"
+            f"{key}{dialect}x-rivet-ray-id: {ray_id}\r\n{cors}"
         )
         return WireResponse(reply.status, head, body, keep_alive=request.keep_alive)
 

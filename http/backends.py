@@ -40,6 +40,11 @@ class Backends:
         return sum(dialer.in_flight for dialer in self._dialers)
 
     @property
+    def links_up(self) -> int:
+        """How many workers are connected."""
+        return sum(dialer.on_connected.is_set() for dialer in self._dialers)
+
+    @property
     def actor_names(self) -> dict[str, dict[str, str]]:
         """What the workers' registry holds, as far as a worker said so."""
         for dialer in self._dialers:

@@ -32,7 +32,7 @@ from stator.runtime.link.frames import (
     NamespaceRecord,
 )
 from stator.runtime.protocol.actions import decode_input
-from stator.runtime.version import VERSION
+from stator.runtime.version import PRODUCT, VERSION
 
 from .actor_requests import POOL, REGION, Limits, check_placement
 from .answers import json_response
@@ -169,6 +169,7 @@ class ControlRequests:
         names = self._backends.actor_names
         metadata: dict[str, Any] = {
             "runtime": "rivetkit",
+            "server": PRODUCT,
             "version": VERSION,
             "applicationVersion": self._config.application.version,
             "actorNames": {name: {"metadata": shown} for name, shown in names.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import monotonic_ns
 
 from aiohttp import web
 
@@ -37,14 +38,20 @@ class Gateway:
         self._actors = ActorRequests(config, backends, gatekeeper, namespaces, self._cross_origin)
         self._control = ControlRequests(config, backends, gatekeeper, namespaces)
         self._counters = child.counters
+        self._record_latency = child.record_latency
         self._log = log
         self._rays = RaySource(os.urandom(8))
         self._routes: dict[str, Route] = {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; whatever goes wrong becomes an answer too."""
+        started = monotonic_ns()
+        response = await self._respond(request, self._rays.next())
         self._counters[Counter.REQUESTS] += 1
-        ray_id = self._rays.next()
+        self._record_latency((monotonic_ns() - started) // 1000)
+        return response
+
+    async def _respond(self, request: web.BaseRequest, ray_id: str) -> web.StreamResponse:
         route: Route | None = None
         try:
             route = self._routes.get(request.raw_path) or self._parse(request.raw_path)

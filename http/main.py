@@ -42,8 +42,14 @@ async def _serve(
     backends = Backends(boot, block)
     backends.start()
     gateway = Gateway(boot.config, backends, child, log)
-    runner = make_runner(gateway, boot.config)
+    server = make_server(gateway, boot.config)
+    runner = web.ServerRunner(
+        server, handle_signals=False, shutdown_timeout=boot.config.workers.grace_period / 2
+    )
     await runner.setup()
+    child.gauges[Counter.CONNECTIONS] = lambda: len(server.connections)
+    child.gauges[Counter.IN_FLIGHT] = lambda: backends.in_flight
+    child.gauges[Counter.LINKS] = lambda: backends.links_up
     for fd in boot.listen_fds:
         listener = socket.socket(fileno=fd)
         is_public = listener.family != socket.AF_UNIX
@@ -58,23 +64,19 @@ async def _serve(
     await child.wait_stopping()
     await runner.cleanup()
     backends.close()
-    child.counters[Counter.IN_FLIGHT] = 0
     child.publish()
     return child.exit_code()
 
 
-def make_runner(gateway: Gateway, config: Config) -> web.ServerRunner:
+def make_server(gateway: Gateway, config: Config) -> web.Server:
     """Return the HTTP server: aiohttp's low-level one, with no router or middleware to pay for."""
-    server = web.Server(
+    return web.Server(
         gateway.handle,
         access_log=None,
         keepalive_timeout=config.server.keep_alive,
         max_line_size=config.limits.max_header_size,
         max_field_size=config.limits.max_header_size,
         logger=logging.getLogger("stator.http"),
-    )
-    return web.ServerRunner(
-        server, handle_signals=False, shutdown_timeout=config.workers.grace_period / 2
     )
 
 

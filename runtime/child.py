@@ -63,6 +63,8 @@ class Child:
         """By :class:`control.Counter`; plain integers, published with each heartbeat."""
         self.histogram = [0] * control.BUCKETS
         """Latencies, see :meth:`record_latency`; published with each heartbeat."""
+        self.gauges: dict[control.Counter, Callable[[], int]] = {}
+        """Levels that are read when the counters are published, so that nobody keeps them."""
         self.orphaned = False
         """Whether the supervisor is gone."""
         self._boot = boot
@@ -113,6 +115,8 @@ class Child:
 
     def publish(self) -> None:
         """Write counters and histogram now; for the end of a drain, when no heartbeat follows."""
+        for counter, read in self.gauges.items():
+            self.counters[counter] = read()
         self._slot.publish(self.counters, self.histogram)
 
     def _beat(self) -> None:
