@@ -72,7 +72,8 @@ class ControlApi:
             case ListNames():
                 return await self._list_names(request)
             case DestroyActor():
-                return await self._destroy(request)
+                await self._destroy(request)
+                return None
             case ResolveNamespace():
                 return await self._resolve_namespace(request)
             case ListNamespaces():

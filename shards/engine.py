@@ -327,6 +327,8 @@ class Engine:
         for cell in cells:
             if cell not in with_work:
                 cell.shard.capture_quietly(cell)
+        for shard in self.shards.values():
+            shard.save_deferred()
         await asyncio.gather(
             *(shard.wait_durable() for shard in self.shards.values()), return_exceptions=True
         )

@@ -198,8 +198,6 @@ class Shard:
 
     async def wait_durable(self) -> None:
         """Return once everything written so far is on disk. Raises ``storage.unavailable``."""
-        for cell in list(self._deferred):
-            self.capture(cell, urgent=True)
         if self._collecting.writes:
             await self._collecting.wait()
         elif self._in_flight is not None:
@@ -290,10 +288,11 @@ class Shard:
         due = self._loop.time() + cell.definition.settings.state_save_interval
         if not self._deferred or due < self._save_at:
             self._save_at = due
-            self._loop.call_at(due, self._save_deferred)
+            self._loop.call_at(due, self.save_deferred)
         self._deferred[cell] = image
 
-    def _save_deferred(self) -> None:
+    def save_deferred(self) -> None:
+        """Put what waits for its interval into the batch now."""
         deferred, self._deferred = self._deferred, {}
         batch = self._collecting
         for cell, image in deferred.items():

@@ -1,4 +1,4 @@
-"""What a commit promises: all or nothing, in order, visible afterwards, still there when reopened."""
+"""What a commit promises: all or nothing, in order, visible afterwards, durable."""
 
 import asyncio
 
@@ -27,9 +27,7 @@ async def test_an_empty_store_has_no_actors_names_or_namespaces(medium: Medium) 
 async def test_a_committed_actor_is_found_whole_by_key_and_by_id(medium: Medium) -> None:
     with opened(medium) as store:
         await commit(store, new_actor(input=b"\xa0"), states={1: b"image"})
-        expected = ActorRow(
-            1, "id-1", "default", "counter", "k", 1_001, 0, None, b"\xa0", b"image"
-        )
+        expected = ActorRow(1, "id-1", "default", "counter", "k", 1_001, 0, None, b"\xa0", b"image")
         assert await store.find_by_key("default", "counter", "k") == expected
         assert await store.find_by_id("id-1") == expected
 
@@ -99,9 +97,8 @@ async def test_the_commit_after_a_failed_one_works(medium: Medium) -> None:
 
 
 async def test_a_state_without_its_actor_is_refused(medium: Medium) -> None:
-    with opened(medium) as store:
-        with pytest.raises(Exception, match=r"(?i)foreign key|not there"):
-            await commit(store, states={9: b"orphan"})
+    with opened(medium) as store, pytest.raises(Exception, match=r"(?i)foreign key|not there"):
+        await commit(store, states={9: b"orphan"})
 
 
 async def test_operations_are_applied_in_the_order_given(medium: Medium) -> None:

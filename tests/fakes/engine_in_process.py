@@ -18,8 +18,8 @@ from stator.runtime.keys import normalize_key, serialize_key
 from stator.runtime.link.frames import (
     Answer,
     Call,
-    Created,
     CreateActor,
+    Created,
     DestroyActor,
     Refusal,
     Reply,
@@ -168,9 +168,7 @@ class LocalEngine:
         assert shard is not None
         await self.ask(lambda number: DestroyActor(number, shard, namespace, actor_id))
 
-    def _send(
-        self, make: Callable[[int], Request], body: bytes = b""
-    ) -> asyncio.Future[Outcome]:
+    def _send(self, make: Callable[[int], Request], body: bytes = b"") -> asyncio.Future[Outcome]:
         number = next(self._ids)
         future = self.port.expect(number)
         self.engine.accept(make(number), body, self.port)

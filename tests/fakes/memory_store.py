@@ -103,14 +103,14 @@ class MemoryStore:
 
     def release_look_ups(self) -> None:
         """Answer the look-ups that wait, and those to come at once."""
-        held, self._held_look_ups = self._held_look_ups or [], None
-        for answer in held:
+        for answer in self.take_look_ups():
             answer()
 
-    @property
-    def look_ups_held(self) -> int:
-        """How many look-ups wait."""
-        return len(self._held_look_ups or ())
+    def take_look_ups(self) -> list[Callable[[], None]]:
+        """Return what answers the look-ups that wait, to be called when the test wants them to
+        be answered; those to come are answered at once."""
+        held, self._held_look_ups = self._held_look_ups or [], None
+        return held
 
     # -- the interface
 

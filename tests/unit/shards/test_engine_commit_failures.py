@@ -1,4 +1,4 @@
-"""A commit that fails: its callers are told, memory goes back to what the disk holds, life goes on."""
+"""A commit that fails: its callers are told, memory goes back to what the disk holds."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,14 @@ import pytest
 from stator import Actor, ActorError, Options, action
 from stator.runtime import faults
 from stator.runtime.control import Counter
-from tests.fakes.engine_in_process import LocalEngine, output_of, running_engine, turns
+from tests.fakes.engine_in_process import (
+    LocalEngine,
+    Outcome,
+    output_of,
+    running_engine,
+    turns,
+    wait_until,
+)
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.store_media import SqliteMedium
 
@@ -97,9 +104,9 @@ def closed_gate() -> None:
     GATE = asyncio.Event()
 
 
-async def _raises_unavailable(reply: "asyncio.Future[object]") -> None:
+async def _raises_unavailable(reply: asyncio.Future[Outcome]) -> None:
     with pytest.raises(ActorError) as caught:
-        output_of(await reply)  # type: ignore[arg-type]
+        output_of(await reply)
     assert (caught.value.group, caught.value.code) == ("storage", "unavailable")
     assert caught.value.status == 503
 
@@ -263,13 +270,11 @@ async def test_a_save_of_durability_interval_that_failed_is_repeated() -> None:
         await local.call("loose", "add", 1)
         store.fail_next_commit()
         assert await local.call("loose", "add", 1) == 2
-        while not store.failed:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: bool(store.failed), "a save that fails")
         assert await local.call("loose", "get") == 2
         commits = len(store.commits)
-        while len(store.commits) == commits:
-            await asyncio.sleep(0.001)
-        assert store.commits[-1].states == store.commits[-1].states | {1: b"\x00\x02"}
+        await wait_until(lambda: len(store.commits) > commits, "the save after it")
+        assert store.commits[-1].states == {1: b"\x00\x02"}
 
 
 async def test_a_failed_commit_is_logged_once_with_its_reason() -> None:

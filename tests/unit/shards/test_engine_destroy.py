@@ -8,7 +8,7 @@ import pytest
 from stator import Actor, ActorError, Options, action
 from stator.runtime.control import Counter
 from stator.runtime.link.frames import DestroyActor, Resolution
-from tests.fakes.engine_in_process import LocalEngine, output_of, running_engine, turns
+from tests.fakes.engine_in_process import LocalEngine, output_of, running_engine, turns, wait_until
 from tests.fakes.memory_store import MemoryDisk, MemoryStore
 
 
@@ -174,8 +174,7 @@ async def test_work_that_outlives_the_grace_period_harms_nobody() -> None:
         late = local.send("mortal", "work_until_told")
         await local.call("mortal", "vanish")
         store.hold_commits()
-        while not store.is_committing:  # the deletion of its rows
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: store.is_committing, "the deletion of its rows")
         actor.vars["go"].set()
         innocent = local.send("counter", "add", 1)
         await turns()
@@ -313,8 +312,7 @@ async def test_an_actor_that_destroys_itself_while_it_is_created_leaves_nothing(
         await local.call("counter", "add", 1)
         assert await _code(local, "stillborn", "get") == "actor.destroyed_during_creation"
         assert await local.call("counter", "add", 1) == 2
-        while local.is_awake("stillborn"):
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: not local.is_awake("stillborn"), "the end of its destruction")
         assert [row.name for row in store.disk.live()] == ["counter"]
         assert store.failed == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from stator import Actor, ActorError, Options, UserError, action
 from stator.runtime.storage import ActorRow
-from tests.fakes.engine_in_process import LocalEngine, running_engine
+from tests.fakes.engine_in_process import LocalEngine, running_engine, wait_until
 from tests.fakes.memory_store import MemoryDisk, MemoryStore
 
 
@@ -83,6 +83,8 @@ class Failing(Actor):
 
 
 class Typed(Actor):
+    state: int
+
     def create_state(self, size: Size) -> int:
         return size.width
 
@@ -193,9 +195,9 @@ async def test_a_hook_that_raises_fails_the_start_and_the_next_request_repeats_i
         FAIL.clear()
         assert await local.call("failing", "get") == [1, 2]
         created = HOOKS.index(hook) > HOOKS.index("on_create")
-        assert SEEN == [
+        assert [
             (name,) for name in HOOKS if not (created and name in ("create_state", "on_create"))
-        ]
+        ] == SEEN
 
 
 @pytest.mark.parametrize("hook", ["on_migrate", "create_vars"])
@@ -256,8 +258,7 @@ async def test_the_input_survives_until_creation_is_complete() -> None:
 async def test_requests_that_come_during_the_start_are_held_and_served_in_order() -> None:
     async with running_engine(use=USE) as local:
         replies = [local.send("hooked", "wakes")]
-        while not SEEN:
-            await asyncio.sleep(0)
+        await wait_until(lambda: bool(SEEN), "the first hook")
         replies += [local.send("hooked", "wakes") for _ in range(3)]
         await asyncio.gather(*replies)
         assert local.port.order == sorted(local.port.order)
