@@ -50,8 +50,6 @@ from .routes import ActorRoute
 POOL = "default"
 """The one pool of this service (clients name it on every creation)."""
 REGION = "default"
-
-
 _NATIVE_LINE = f"{DIALECT_HEADER}: {NATIVE_DIALECT}\r\n"
 
 

@@ -16,22 +16,56 @@ What applications are written with. An actor is a class, a registry names the cl
     registry = setup(use={"counter": Counter})
 """
 
-from stator.runtime.actor import Actor
-from stator.runtime.declarations import Event, Queue, action
-from stator.runtime.errors import ActorError, UserError
-from stator.runtime.options import Options
-from stator.runtime.registry import Registry, setup
+from __future__ import annotations
 
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING, Any
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from stator.runtime.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from stator.client.client import Client
+    from stator.runtime.actor import Actor
+    from stator.runtime.declarations import Event, Queue, action
+    from stator.runtime.errors import ActorError, UserError
+    from stator.runtime.options import Options
+    from stator.runtime.registry import Registry, setup
+else:
+    # Every process of the service imports this package and most need none of these names: they
+    # are imported when they are asked for (PEP 562), which a start of the service notices.
+    _HOMES = {
+        "Actor": "stator.runtime.actor",
+        "ActorError": "stator.runtime.errors",
+        "Client": "stator.client.client",
+        "Event": "stator.runtime.declarations",
+        "Options": "stator.runtime.options",
+        "Queue": "stator.runtime.declarations",
+        "Registry": "stator.runtime.registry",
+        "UserError": "stator.runtime.errors",
+        "action": "stator.runtime.declarations",
+        "setup": "stator.runtime.registry",
+    }
+
+    def __getattr__(name):
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'stator' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
 
 __all__ = [
     "Actor",
     "ActorError",
+    "Client",
     "Event",
     "Options",
     "Queue",
     "Registry",
     "UserError",
+    "__version__",
     "action",
     "setup",
 ]

@@ -12,9 +12,13 @@ class Encoding(IntEnum):
     CBOR = 1
     BARE = 2
     NATIVE = 3
-    """Stator's own, from actor to actor: CBOR in which no Python value is narrowed for
-    JavaScript. No client can ask for it."""
+    """Stator's own: CBOR in which no Python value is narrowed for JavaScript. Actors use it among
+    themselves; over HTTP ``cbor`` with :data:`DIALECT_HEADER` asks for it."""
 
+
+DIALECT_HEADER = "x-stator-dialect"
+NATIVE_DIALECT = "native"
+"""Our Python client asks with it for :attr:`Encoding.NATIVE`; an answer that has it is in it."""
 
 _BY_HEADER = {"json": Encoding.JSON, "cbor": Encoding.CBOR, "bare": Encoding.BARE}
 

@@ -1,0 +1,91 @@
+"""Which failed action calls are repeated, how often and after how long (client-protocol, 9.4).
+
+    family     handle          requests   apart
+    stale      get_or_create         60   100 ms
+               get                   24   100 ms
+               get_for_id             1
+    boundary   any                    5   25, 50, 100, 200 ms
+    others     any                    1
+
+Rule 1. The identity of the error decides, never the HTTP status.
+Rule 2. An action named ``destroy`` is not repeated at a boundary nor while the actor is being
+        destroyed: it may have been what destroyed it.
+Rule 3. A stator service says who answers. What an actor's own code raised is not repeated there,
+        even if it has such a code (it may come from an actor that this one called), and
+        ``actor.not_found`` is final for ``get``: the owner of the key has looked.
+"""
+
+from __future__ import annotations
+
+from stator.runtime.errors import ActorError
+from stator.runtime.handles import Address
+
+STALE_PAUSE_S = 0.1
+STALE_REQUESTS = 24
+STALE_REQUESTS_CREATING = 60
+BOUNDARY_PAUSES_S = (0.025, 0.05, 0.1, 0.2)
+
+_STALE = frozenset(
+    {
+        "actor.not_found",
+        "actor.starting",
+        "actor.stopping",
+        "actor.not_configured",
+        "actor.dropped_reply",
+        "actor.destroying",
+        "guard.actor_ready_timeout",
+        "guard.actor_runner_failed",
+    }
+)
+_STALE_PREFIX = "actor.destroyed_"
+_BOUNDARY = frozenset(
+    {
+        "actor.restarting",
+        "guard.service_unavailable",
+        "guard.actor_wake_retries_exceeded",
+        "guard.actor_stopped_while_waiting",
+        "guard.tunnel_request_aborted",
+        "guard.tunnel_message_timeout",
+        "guard.tunnel_response_closed",
+        "guard.gateway_response_start_timeout",
+    }
+)
+
+
+def pause_before_retry(
+    error: ActorError, requests: int, address: Address, action: str
+) -> float | None:
+    """Return how many seconds to wait before the next request, or ``None`` to give up.
+
+    ``requests`` counts those made so far.
+    """
+    identity = f"{error.group}.{error.code}"
+    is_destroy = action == "destroy"
+    if identity in _BOUNDARY or _is_stopping_notice(error):
+        may_repeat = not is_destroy and requests <= len(BOUNDARY_PAUSES_S)
+        return BOUNDARY_PAUSES_S[requests - 1] if may_repeat else None
+    if identity not in _STALE and not identity.startswith(_STALE_PREFIX):
+        return None
+    if is_destroy and identity == "actor.destroying":
+        return None
+    return STALE_PAUSE_S if requests < _stale_requests(address) else None
+
+
+def is_last_word(error: ActorError, address: Address, *, by_actor: bool) -> bool:
+    """Whether what a stator service answered would not change by asking again (rule 3)."""
+    is_missing = (error.group, error.code) == ("actor", "not_found")
+    return by_actor or (is_missing and not address.create)
+
+
+def _stale_requests(address: Address) -> int:
+    if address.actor_id is not None:
+        return 1
+    return STALE_REQUESTS_CREATING if address.create else STALE_REQUESTS
+
+
+def _is_stopping_notice(error: ActorError) -> bool:
+    return (error.group, error.code, error.message) == (
+        "actor",
+        "internal_error",
+        "Actor is stopping",
+    )
