@@ -16,10 +16,6 @@ What applications are written with. An actor is a class, a registry names the cl
     registry = setup(use={"counter": Counter})
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 from importlib import import_module
 from typing import TYPE_CHECKING
 
