@@ -1,0 +1,145 @@
+"""The actors that the official clients call in the interoperability tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from stator import Actor, ActorError, UserError, action, setup
+
+
+class Counter(Actor):
+    """Counts; what it was created with is where it begins."""
+
+    state: dict[str, int]
+
+    def create_state(self, input: Any) -> dict[str, int]:  # noqa: A002 - python-api, section 3
+        return {"count": input or 0}
+
+    @action
+    def increment(self, amount: int = 1) -> int:
+        self.state["count"] += amount
+        return self.state["count"]
+
+    @action
+    def get(self) -> int:
+        return self.state["count"]
+
+    @action(name="destroy")
+    def destroy_counter(self) -> None:
+        self.destroy()
+
+
+class Point(msgspec.Struct):
+    """A typed record, as action code uses them."""
+
+    x: int
+    label: str = "none"
+
+
+PRODUCED: dict[str, Callable[[], Any]] = {
+    "none": lambda: None,
+    "bytes": lambda: b"\x00\x01\xff",
+    "2**32": lambda: 2**32,
+    "2**53 - 1": lambda: 2**53 - 1,
+    "2**53": lambda: 2**53,
+    "-(2**63)": lambda: -(2**63),
+    "2**80": lambda: 2**80,
+    "datetime": lambda: datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC),
+    "set": lambda: {7},
+    "tuple": lambda: (1, "two"),
+    "dollar pair": lambda: ["$x", 1],
+    "number keys": lambda: {1: "one", 2: "two"},
+    "struct": lambda: Point(3, "three"),
+    "nan": lambda: float("nan"),
+}
+"""What Python code returns, by the name a test asks with."""
+
+
+class Echo(Actor):
+    """Says back what it was told, and what it knows of itself."""
+
+    state: dict[str, Any]
+
+    def create_state(self, input: Any) -> dict[str, Any]:  # noqa: A002 - python-api, section 3
+        return {"input": input}
+
+    @action
+    def value(self, value: Any = "nothing was sent") -> Any:
+        return value
+
+    @action
+    def several(self, *values: Any) -> Any:
+        return values
+
+    @action
+    def described(self, value: Any) -> list[str]:
+        return [type(value).__name__, repr(value)]
+
+    @action
+    def produced(self, name: str) -> Any:
+        return PRODUCED[name]()
+
+    @action(name="math.add")
+    def add(self, one: int, other: int) -> int:
+        return one + other
+
+    @action(name="deep.er.name")
+    def nested(self) -> str:
+        return "deep.er.name"
+
+    @action(name="odd name/with?all&kinds=of#%20 é日🙂")
+    def odd(self, value: Any) -> Any:
+        return value
+
+    @action
+    def input(self) -> Any:
+        return self.state["input"]
+
+    @action
+    def identity(self) -> dict[str, Any]:
+        return {"id": self.actor_id, "name": self.name, "key": self.key}
+
+    @action
+    def typed(self, point: Point) -> Point:
+        return Point(point.x + 1, point.label)
+
+    @action
+    def text_of(self, length: int) -> str:
+        return "x" * length
+
+    @action
+    def length_of(self, text: str) -> int:
+        return len(text)
+
+    @action
+    def fail_for_the_user(self, metadata: Any = None) -> None:
+        raise UserError("You may not.", code="not_allowed", metadata=metadata)
+
+    @action
+    def fail_in_a_group_of_its_own(self) -> None:
+        raise ActorError(
+            "The card was declined.", group="billing", code="declined", metadata={"left": 3}
+        )
+
+    @action
+    def fail_unexpectedly(self) -> None:
+        raise RuntimeError("the password is swordfish")
+
+    @action
+    def fail_with_a_value_nobody_can_send(self) -> Any:
+        return object()
+
+    @action(timeout=0.1)
+    async def outlast_its_time(self) -> None:
+        await self.abort_signal.wait()
+
+    @action
+    async def wait_for_the_end(self) -> None:
+        await self.abort_signal.wait()
+
+
+registry = setup(use={"counter": Counter, "echo": Echo, "odd name+é": Echo})

@@ -1,0 +1,106 @@
+// How cases are written and run. A case is `test("sentence", async (t) => ...)` at the beginning
+// of a line: test_npm_clients.py reads the sentences from the files, so that pytest knows them all
+// before anything runs.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+
+const TIMEOUT_MS = 30_000;
+const cases = new Map();
+
+export function test(sentence, run) {
+    assert.ok(!cases.has(sentence), `there are two cases "${sentence}"`);
+    cases.set(sentence, run);
+}
+
+/** A case: what was sent to an echo comes back as `expected`, or as `expected[t.encoding]`. */
+export function roundTrip(sentence, sent, expected = sent) {
+    test(sentence, async (t) => {
+        const wanted = expected instanceof Different ? expected.by[t.encoding] : expected;
+        assert.deepStrictEqual(await t.echo().value(sent), wanted);
+    });
+}
+
+class Different {
+    constructor(by) {
+        this.by = by;
+    }
+}
+
+/** What comes back where that differs between the encodings. */
+export function differently(by) {
+    return new Different(by);
+}
+
+/** What a case is given: the client under test and the services it may call. */
+class Bench {
+    #createClient;
+
+    constructor(createClient, version, encoding, services) {
+        this.#createClient = createClient;
+        this.version = version;
+        this.encoding = encoding;
+        this.services = services;
+        this.client = this.clientOf(services.open);
+    }
+
+    /** Another client, by default in the encoding under test. */
+    clientOf(endpoint, options = {}) {
+        return this.#createClient({ endpoint, encoding: this.encoding, ...options });
+    }
+
+    key(...rest) {
+        return [randomUUID(), ...rest];
+    }
+
+    echo(key = this.key(), options = undefined) {
+        return this.client.echo.getOrCreate(key, options);
+    }
+
+    counter(key = this.key(), options = undefined) {
+        return this.client.counter.getOrCreate(key, options);
+    }
+
+    /** Return the error a promise is rejected with, checked for its identity ("group.code"). */
+    async error(promise, identity) {
+        const error = await promise.then(
+            (value) => assert.fail(`there was an answer: ${JSON.stringify(value)}`),
+            (reason) => reason,
+        );
+        assert.equal(`${error.group}.${error.code}`, identity, error.stack);
+        return error;
+    }
+
+    /** GET a path of the open service as JSON. */
+    async get(path) {
+        const response = await fetch(this.services.open + path);
+        assert.equal(response.status, 200);
+        return await response.json();
+    }
+}
+
+/** Run the cases of the imported files at once; returns `{sentence, problem}` of each. */
+export async function run(createClient, version, encoding, services) {
+    const bench = new Bench(createClient, version, encoding, services);
+    return await Promise.all(
+        Array.from(cases, async ([sentence, run]) => ({
+            sentence,
+            problem: await outcome(run, bench),
+        })),
+    );
+}
+
+async function outcome(run, bench) {
+    let timer;
+    const late = new Promise((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`no end within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
+    });
+    try {
+        await Promise.race([run(bench), late]);
+        return null;
+    } catch (error) {
+        return error instanceof Error ? error.stack : String(error);
+    } finally {
+        clearTimeout(timer);
+    }
+}
