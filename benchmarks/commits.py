@@ -17,14 +17,14 @@ from threading import Thread
 import apsw
 import msgspec
 
+from stator.runtime.config import Storage
 from stator.shards.store.database import ShardFile
 from stator.shards.store.statements import STATEMENTS, upsert_states
 
 from .subjects import ROOT
 
-SHARDS = 8
-"""The default of ``[storage] shards``."""
 ACTORS = 1_000
+CHECKPOINT_PAGES = Storage().checkpoint_pages
 IMAGE = struct.Struct(">8sH")
 """The stored state of a counter in the middle of a run. The number differs each time, for SQLite
 leaves a page alone that would not change."""
@@ -35,17 +35,24 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     directory: str
     shards: list[int]
+    """Those this process writes."""
+    total_shards: int
     rows: int
     """States in each transaction."""
     seconds: float
 
 
-def measure(directory: Path, *, workers: int, rows: int, seconds: float) -> float:
+def measure(directory: Path, *, workers: int, shards: int, rows: int, seconds: float) -> float:
     """Return the changes per second of ``workers`` processes, ``rows`` in each commit."""
     running: list[subprocess.Popen[bytes]] = []
     for worker in range(workers):
-        shards = list(range(worker, SHARDS, workers))
-        job = Job(directory=str(directory), shards=shards, rows=rows, seconds=seconds)
+        job = Job(
+            directory=str(directory),
+            shards=list(range(worker, shards, workers)),
+            total_shards=shards,
+            rows=rows,
+            seconds=seconds,
+        )
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.commits"],
             cwd=ROOT,
@@ -68,20 +75,25 @@ def _rate_of(process: subprocess.Popen[bytes]) -> float:
     return float(printed)
 
 
-def open_shard(directory: str, number: int) -> apsw.Connection:
-    """Open a shard as a worker does and make sure that it has actors."""
-    connection = ShardFile(Path(directory), number, SHARDS).open_for_writing()
+def open_shard(job: Job, number: int) -> apsw.Connection:
+    """Open a shard as a worker does and make sure that it has actors.
+
+    It checkpoints as often as the service, but as part of a commit.
+    """
+    connection = ShardFile(Path(job.directory), number, job.total_shards).open_for_writing()
+    connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
     if connection.execute(STATEMENTS["next_pk"]).get == 1:
         with connection:
-            for pk in range(1, ACTORS // SHARDS + 1):
+            for pk in range(1, ACTORS // job.total_shards + 1):
                 actor = (pk, f"{number}-{pk}", "default", "counter", str(pk), 0, None)
                 connection.execute(STATEMENTS["insert_actor"], actor)
     return connection
 
 
-def commit_until(deadline: float, connection: apsw.Connection, rows: int, done: list[int]) -> None:
-    """Commit ``rows`` states again and again; append how many were committed."""
-    statement, changes, actors = upsert_states(rows), 0, ACTORS // SHARDS
+def commit_until(deadline: float, connection: apsw.Connection, job: Job, done: list[int]) -> None:
+    """Commit ``job.rows`` states again and again; append how many were committed."""
+    rows, changes, actors = job.rows, 0, ACTORS // job.total_shards
+    statement = upsert_states(rows)
     while time.perf_counter() < deadline:
         states = (
             ((changes + row) % actors + 1, IMAGE.pack(b"\x81\xa5count\xcd", changes % 65_536))
@@ -98,12 +110,12 @@ def commit_until(deadline: float, connection: apsw.Connection, rows: int, done: 
 def main() -> None:
     """Do the job on standard input."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    connections = [open_shard(job.directory, number) for number in job.shards]
+    connections = [open_shard(job, number) for number in job.shards]
     done: list[int] = []
     started = time.perf_counter()
     deadline = started + job.seconds
     threads = [
-        Thread(target=commit_until, args=(deadline, connection, job.rows, done))
+        Thread(target=commit_until, args=(deadline, connection, job, done))
         for connection in connections
     ]
     for thread in threads:

@@ -74,12 +74,14 @@ def commits_per_change(before: list[int], after: list[int], pairs: Pairs) -> flo
 
 def storage(service: Service, length: Length, *, rows: int) -> Row:
     """Return the row of the changes per second, beside APSW alone with ``rows`` in a commit."""
-    workers = len(service.pids(Role.WORKER))
+    workers, shards = len(service.pids(Role.WORKER)), service.shards()
     rates: list[tuple[float, float]] = []
     with data_directory() as data:
         for _ in range(length.rounds):
             ours = drive(DURABLE.job(service.port, length))
-            alone = commits.measure(data, workers=workers, rows=rows, seconds=length.seconds)
+            alone = commits.measure(
+                data, workers=workers, shards=shards, rows=rows, seconds=length.seconds
+            )
             rates.append((ours.per_second, alone))
     return compare(f"durable changes / APSW alone with {rows} a commit", "changes/s", rates)
 

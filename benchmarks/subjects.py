@@ -151,6 +151,13 @@ class Service(Server):
         block.close()
         return pids
 
+    def shards(self) -> int:
+        """Return how many shards the service has."""
+        block = self.block()
+        shards = block.shards
+        block.close()
+        return shards
+
     def counts(self) -> list[int]:
         """Return the workers' counters, added up, as of a heartbeat after this call.
 
