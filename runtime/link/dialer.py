@@ -79,8 +79,8 @@ class Dialer:
         reply: asyncio.Future[Outcome] = self._loop.create_future()
         channel = self._channel
         if channel is not None:
+            channel.send(request, payload)  # before it counts as handed over: it may not encode
             self._handed_over[request.id] = reply
-            channel.send(request, payload)
         elif self._closed:
             reply.set_exception(ServiceUnavailable())
         else:
@@ -144,8 +144,8 @@ class Dialer:
         while self._waiting and channel is not None:
             waiting = self._waiting.popleft()
             if not waiting.reply.done():
-                self._handed_over[waiting.request.id] = waiting.reply
                 channel.send(waiting.request, waiting.payload)
+                self._handed_over[waiting.request.id] = waiting.reply
         self.on_connected.set()
 
     def _on_lost(self, channel: Channel, _: BaseException | None) -> None:
