@@ -175,6 +175,8 @@ class ControlApi:
         """Return the row of an actor in memory: nobody is told of one that may yet be lost."""
         if cell.batch is not None:
             await cell.batch.wait()
+        if cell.status is Status.GONE:
+            return await cell.shard.store.find_by_id(cell.row.actor_id)
         return None if cell.status in ENDING else cell.row
 
     async def _list_names(self, request: ListNames) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -202,7 +202,7 @@ def output_of(outcome: Outcome) -> Any:
 @asynccontextmanager
 async def running_engine(
     store: ShardStorage | None = None, /, *, use: Mapping[str, type[Actor]], **options: Any
-) -> AsyncIterator[LocalEngine]:
+) -> AsyncGenerator[LocalEngine]:
     """Run an engine of one shard until the end of the block; it is closed, not drained."""
     local = LocalEngine(use, {0: MemoryStore() if store is None else store}, **options)
     try:

@@ -44,8 +44,6 @@ class RecordingLog:
     def critical(self, event: str, *args: Any, **fields: Any) -> None:
         self._add("critical", event, args, fields)
 
-    def _add(
-        self, level: str, event: str, args: tuple[Any, ...], fields: dict[str, Any]
-    ) -> None:
+    def _add(self, level: str, event: str, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
         text = event % args if args else event
         self.lines.append({**self._fields, **fields, "event": text, "level": level})

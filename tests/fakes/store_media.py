@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -57,9 +57,7 @@ class SqliteMedium:
 
     def open(self) -> ShardStorage:
         self._readers.append(Reader())
-        return SqliteStore(
-            self.file, self._readers[-1], checkpoint_pages=self._checkpoint_pages
-        )
+        return SqliteStore(self.file, self._readers[-1], checkpoint_pages=self._checkpoint_pages)
 
     def release(self) -> None:
         while self._readers:
@@ -67,7 +65,7 @@ class SqliteMedium:
 
 
 @contextmanager
-def opened(medium: Medium) -> Iterator[ShardStorage]:
+def opened(medium: Medium) -> Generator[ShardStorage]:
     """Open a store for a block."""
     store = medium.open()
     try:

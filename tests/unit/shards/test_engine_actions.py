@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stator import Actor, ActorError, Options, UserError, action
-from stator.runtime.link.frames import Answer
+from stator.runtime.link.frames import Answer, Call, Resolution
 from stator.runtime.protocol.encoding import Encoding
 from stator.shards.engine import EngineLimits
 from tests.fakes.engine_in_process import (
@@ -276,8 +276,6 @@ async def test_arguments_without_annotation_are_passed_as_they_came(value: Any) 
 async def test_an_undecodable_body_is_an_invalid_request() -> None:
     async with running_engine(use=USE) as local:
         await local.call("kinds", "plain")
-        from stator.runtime.link.frames import Call, Resolution
-
         reply = local.port.expect(10_000)
         call = Call(
             10_000,

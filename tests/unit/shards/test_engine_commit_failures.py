@@ -86,14 +86,20 @@ class SlowToStart(Actor):
     state: int = 0
 
     async def on_create(self, given: Any) -> None:
-        await GATE.wait()
+        await gate.event.wait()
 
     @action
     def get(self) -> int:
         return self.state
 
 
-GATE = asyncio.Event()
+class Gate:
+    """What the starts of ``slow`` wait for."""
+
+    event = asyncio.Event()
+
+
+gate = Gate()
 USE: dict[str, type[Actor]] = {"counter": Counting, "loose": Loose, "slow": SlowToStart}
 
 
@@ -101,7 +107,13 @@ USE: dict[str, type[Actor]] = {"counter": Counting, "loose": Loose, "slow": Slow
 def closed_gate() -> None:
     """Let starts of ``slow`` wait."""
     global GATE
-    GATE = asyncio.Event()
+    class Gate:
+    """What the starts of ``slow`` wait for."""
+
+    event = asyncio.Event()
+
+
+gate = Gate()
 
 
 async def _raises_unavailable(reply: asyncio.Future[Outcome]) -> None:
@@ -257,7 +269,7 @@ async def test_a_start_that_lost_its_creation_harms_no_other_actor() -> None:
         store.fail_next_commit()
         starting = local.send("slow", "get")
         await _raises_unavailable(starting)
-        GATE.set()  # the start goes on, but its actor is not there any more
+        gate.event.set()  # the start goes on, but its actor is not there any more
         await turns()
         assert await local.call("counter", "add", 1) == 2
         assert local.counter(Counter.COMMIT_FAILURES) == 1

@@ -35,7 +35,7 @@ class Settings(TypedDict, total=False):
 
 
 class Anything(Actor):
-    state = {}  # type: ignore[var-annotated]  # noqa: RUF012 - copied for each actor
+    state = {}  # noqa: RUF012 - copied for each actor
 
     @action
     def put(self, kind: str) -> None:
@@ -54,7 +54,7 @@ class Anything(Actor):
     @action
     async def spoil_and_wait(self) -> None:
         self.state["list"] = object()
-        await SPOILT.wait()
+        await gate.event.wait()
         self.state["list"] = None
 
     @action
@@ -163,7 +163,15 @@ VALUES: dict[str, Any] = {
     "nested": {"a": [{"b": {"c": (1, 2)}}]},
     "dollar": ["$BigInt", "1"],
 }
-SPOILT = asyncio.Event()
+
+
+class Gate:
+    """What ``spoil_and_wait`` waits for."""
+
+    event = asyncio.Event()
+
+
+gate = Gate()
 USE: dict[str, type[Actor]] = {
     "any": Anything,
     "typed": Typed,
@@ -178,7 +186,15 @@ USE: dict[str, type[Actor]] = {
 @pytest.fixture(autouse=True)
 def not_told() -> None:
     global SPOILT
-    SPOILT = asyncio.Event()
+
+
+class Gate:
+    """What ``spoil_and_wait`` waits for."""
+
+    event = asyncio.Event()
+
+
+gate = Gate()
 
 
 async def _error(local: LocalEngine, *arguments: Any) -> ActorError:
@@ -315,7 +331,7 @@ async def test_a_bad_state_of_one_actor_does_not_keep_others_from_being_listed()
         waiting = local.send("loose", "spoil_and_wait")
         await turns()
         await local.ask(lambda number: FindActors(number, (0,), "default", name="typed"))
-        SPOILT.set()
+        gate.event.set()
         await waiting
 
 
