@@ -106,14 +106,7 @@ USE: dict[str, type[Actor]] = {"counter": Counting, "loose": Loose, "slow": Slow
 @pytest.fixture(autouse=True)
 def closed_gate() -> None:
     """Let starts of ``slow`` wait."""
-    global GATE
-    class Gate:
-    """What the starts of ``slow`` wait for."""
-
-    event = asyncio.Event()
-
-
-gate = Gate()
+    gate.event = asyncio.Event()
 
 
 async def _raises_unavailable(reply: asyncio.Future[Outcome]) -> None:

@@ -185,16 +185,7 @@ USE: dict[str, type[Actor]] = {
 
 @pytest.fixture(autouse=True)
 def not_told() -> None:
-    global SPOILT
-
-
-class Gate:
-    """What ``spoil_and_wait`` waits for."""
-
-    event = asyncio.Event()
-
-
-gate = Gate()
+    gate.event = asyncio.Event()
 
 
 async def _error(local: LocalEngine, *arguments: Any) -> ActorError:
