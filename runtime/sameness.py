@@ -84,9 +84,10 @@ _COMPARISONS: dict[type[Any], Callable[[Any, Any], bool]] = {
 }
 
 
-def _fields_of(kind: type[Any]) -> Sequence[str]:
+def _fields_of(kind: Any) -> Sequence[str]:
     if issubclass(kind, msgspec.Struct):
-        return kind.__struct_fields__
+        names: tuple[str, ...] = kind.__struct_fields__
+        return names
     return [field.name for field in dataclasses.fields(kind)]
 
 

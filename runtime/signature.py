@@ -63,8 +63,10 @@ def _with_whole_numbers(value: Any) -> Any:
         return int(value) if is_whole else value
     if kind is dict:
         return {_with_whole_numbers(k): _with_whole_numbers(item) for k, item in value.items()}
-    if kind in (list, set):
-        return kind(map(_with_whole_numbers, value))
+    if kind is list:
+        return [_with_whole_numbers(item) for item in value]
+    if kind is set:
+        return {_with_whole_numbers(item) for item in value}
     return value
 
 

@@ -22,7 +22,16 @@ from dataclasses import dataclass
 
 from ..errors import ActorReadyTimeout, ActorRestarting, ServiceUnavailable
 from .channel import Channel
-from .frames import Answer, AnyFrame, Hello, Refusal, Reply, Request, Result
+from .frames import (
+    Answer,
+    AnyFrame,
+    Hello,
+    LinkProtocolError,
+    Refusal,
+    Reply,
+    Request,
+    Result,
+)
 
 RECONNECT_DELAY_S = 0.02
 """The listening socket belongs to the supervisor and outlives the worker: connecting again is
@@ -75,12 +84,15 @@ class Dialer:
             self._connecting = self._loop.create_task(self._connect(), name=f"link {self._path}")
 
     def request(self, request: Request, payload: bytes = b"") -> asyncio.Future[Outcome]:
-        """Send ``request``, whose id came from :meth:`next_id`, and return its reply's future."""
+        """Send ``request``, whose id came from :meth:`next_id`, and return its reply's future.
+
+        The future fails as the table says, or with :class:`LinkProtocolError` for a request that
+        is larger than a frame.
+        """
         reply: asyncio.Future[Outcome] = self._loop.create_future()
         channel = self._channel
         if channel is not None:
-            channel.send(request, payload)  # before it counts as handed over: it may not encode
-            self._handed_over[request.id] = reply
+            self._hand_over(channel, request, payload, reply)
         elif self._closed:
             reply.set_exception(ServiceUnavailable())
         else:
@@ -92,8 +104,11 @@ class Dialer:
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._channel is not None:
-            self._channel.close()
+        for channel in (self._opening, self._channel):
+            if channel is not None:
+                channel.close()
+        self._opening = self._channel = None
+        self.on_connected.clear()
         self._fail_handed_over()
         while self._waiting:
             _fail(self._waiting.popleft().reply, ServiceUnavailable())
@@ -135,23 +150,35 @@ class Dialer:
             reply = self._handed_over.pop(frame.id, None)
             if reply is not None and not reply.done():
                 reply.set_result((frame, payload))
-        elif isinstance(frame, Hello):
-            self.peer_actors = frame.actors
-            self._hand_over_waiting()
+        elif not isinstance(frame, Hello):
+            raise LinkProtocolError(f"the calling side of a link got a {type(frame).__name__}")
+        elif self._opening is not None:
+            self._hand_over_waiting(self._opening)
 
-    def _hand_over_waiting(self) -> None:
-        channel = self._channel = self._opening
-        while self._waiting and channel is not None:
+    def _hand_over_waiting(self, channel: Channel) -> None:
+        self._channel, self._opening = channel, None
+        while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.reply.done():
-                channel.send(waiting.request, waiting.payload)
-                self._handed_over[waiting.request.id] = waiting.reply
+                self._hand_over(channel, waiting.request, waiting.payload, waiting.reply)
         self.on_connected.set()
+
+    def _hand_over(
+        self, channel: Channel, request: Request, payload: bytes, reply: asyncio.Future[Outcome]
+    ) -> None:
+        try:
+            channel.send(request, payload)
+        except LinkProtocolError as error:
+            reply.set_exception(error)
+        else:
+            self._handed_over[request.id] = reply
 
     def _on_lost(self, channel: Channel, _: BaseException | None) -> None:
         if self._channel is channel:
             self._channel = None
             self.on_connected.clear()
+        if self._opening is channel:
+            self._opening = None
         self._fail_handed_over()
         self._connecting = None
         if not self._closed:
