@@ -11,7 +11,6 @@ from urllib.parse import unquote_to_bytes
 
 from stator.runtime.errors import (
     InvalidRequest,
-    NoRoute,
     QueryDuplicateParam,
     QueryEmptyActorName,
     QueryGetDisallowedParams,
@@ -88,26 +87,23 @@ Route = ActorRoute | ControlRoute
 def parse_route(raw_path: str) -> Route:
     """Return the route of a request target (path and query as received).
 
-    Raises the ``guard.*`` errors of client-protocol 3.2.
+    Raises the ``guard.*`` errors of client-protocol 3.2. What is not a gateway path (3.1) is left
+    to the control API, which knows no such path either.
     """
+    if not _is_text(raw_path):
+        raise QueryInvalidPercentEncoding(metadata={"name": "URL"})
     path, _, query = raw_path.partition("?")
     if path.startswith(PREFIX + "/") or path == PREFIX:
         path = path[len(PREFIX) :] or "/"
-    if not path.startswith(GATEWAY):
+    if not (path + "/").startswith(GATEWAY) or "//" in path:
         return ControlRoute(path, query)
-    if "//" in path:
-        raise NoRoute
     segment, slash, rest = path[len(GATEWAY) :].partition("/")
     inner = slash + rest
     if any(part.startswith("rvt-") for part in query.split("&")):
         return _parse_query_route(segment, inner, query)
-    return _parse_direct_route(segment, inner, query)
-
-
-def _parse_direct_route(segment: str, inner: str, query: str) -> ActorRoute:
     actor_id, at, token = segment.partition("@")
     if not actor_id or (at and not token):
-        raise NoRoute
+        return ControlRoute(path, query)
     return ActorRoute(
         inner,
         query,
@@ -206,6 +202,14 @@ def _form_decode(text: str, name: str) -> str:
     if "%" not in text and "+" not in text:
         return text
     return _to_text(unquote_to_bytes(text.replace("+", " ")), text, name)
+
+
+def _is_text(raw: str) -> bool:
+    """Whether a request target is UTF-8: aiohttp makes lone surrogates of other bytes."""
+    try:
+        return raw.isascii() or bool(raw.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _to_text(data: bytes, text: str, name: str) -> str:
