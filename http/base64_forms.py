@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]*={0,2}")
@@ -16,7 +15,7 @@ def decode_base64url(text: str) -> bytes | None:
     stripped = text.rstrip("=")
     try:
         return base64.urlsafe_b64decode(stripped + "=" * (-len(stripped) % 4))
-    except binascii.Error:
+    except ValueError:  # not ASCII, or binascii.Error
         return None
 
 
@@ -24,5 +23,5 @@ def decode_base64(text: str) -> bytes | None:
     """Decode standard base64 with padding; ``None`` if it is not that."""
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # not ASCII, or binascii.Error
         return None

@@ -19,7 +19,7 @@ class CrossOrigin:
 
     def allows(self, origin: str | None) -> bool:
         """Whether pages of ``origin`` may call; a request without an origin is no page's."""
-        return origin is None or self._any or origin in self._allowed
+        return origin is None or (self._any and origin.isascii()) or origin in self._allowed
 
     def gateway_headers(self, origin: str | None) -> dict[str, str]:
         """Return the headers of an answer of the gateway family."""
@@ -49,9 +49,8 @@ class CrossOrigin:
         headers = self.gateway_headers(origin)
         if self.allows(origin):
             headers["access-control-allow-methods"] = METHODS
-            headers["access-control-allow-headers"] = (
-                request.get("access-control-request-headers") or "*"
-            )
+            asked = request.get("access-control-request-headers", "")
+            headers["access-control-allow-headers"] = asked if asked and asked.isascii() else "*"
             headers["access-control-max-age"] = self._max_age
         return headers
 
@@ -64,7 +63,9 @@ class CrossOrigin:
                 "access-control-allow-methods": request.get("access-control-request-method"),
                 "access-control-allow-headers": request.get("access-control-request-headers"),
             }
-            headers.update({name: value for name, value in asked.items() if value})
+            headers.update(
+                {name: value for name, value in asked.items() if value and value.isascii()}
+            )
             headers["access-control-max-age"] = self._max_age
         return headers
 
