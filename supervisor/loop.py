@@ -28,6 +28,8 @@ from .ward import Ward
 COMMAND = (sys.executable, "-m", "stator")
 """Starts a child when a role and an index follow."""
 EVERYONE = frozenset(Role)
+NOTIFY_RETRY_SECONDS = 0.05
+"""Pause before systemd is told again what it could not be told."""
 KILL_TIMEOUT = 5.0
 """Seconds to wait for the end of a process that was sent SIGKILL."""
 
@@ -178,5 +180,9 @@ class Supervisor:
     def _notify(self, *lines: str) -> None:
         try:
             self._service.notifier.send(*lines)
+        except BlockingIOError:
+            # systemd is slow. It waits for READY, which is told once; the watchdog is fed again.
+            if notify.WATCHDOG not in lines:
+                self._loop.call_later(NOTIFY_RETRY_SECONDS, self._notify, *lines)
         except OSError as error:
             _log.warning("systemd cannot be told", message=lines[0], reason=str(error))
