@@ -88,12 +88,13 @@ async def test_the_token_is_in_headers_and_in_no_url(connect: Connect) -> None:
 
 
 async def test_configured_headers_go_everywhere_and_win(connect: Connect) -> None:
-    headers = {"x-tenant": "7", "User-Agent": "mine"}
-    async with StubService() as stub, connect(stub, headers=headers) as client:
+    headers = {"x-tenant": "7", "User-Agent": "mine", "X-Rivet-Token": "mine"}
+    async with StubService() as stub, connect(stub, token="t", headers=headers) as client:
         await client.get("counter").get()
         for request in (*stub.lookups, *stub.received):
             assert request.headers["x-tenant"] == "7"
             assert request.headers["user-agent"] == "mine"
+            assert request.headers["x-rivet-token"] == "mine"
 
 
 async def test_params_travel_as_json_in_a_header(connect: Connect) -> None:
