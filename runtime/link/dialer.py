@@ -153,6 +153,7 @@ class Dialer:
         elif not isinstance(frame, Hello):
             raise LinkProtocolError(f"the calling side of a link got a {type(frame).__name__}")
         elif self._opening is not None:
+            self.peer_actors = frame.actors
             self._hand_over_waiting(self._opening)
 
     def _hand_over_waiting(self, channel: Channel) -> None:
