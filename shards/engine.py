@@ -34,7 +34,6 @@ from stator.runtime.storage import (
     ActorRow,
     DeleteActor,
     InsertActor,
-    MarkDestroyed,
     ShardStorage,
 )
 
@@ -289,7 +288,6 @@ class Engine:
         Its key is taken until that is durable. ``None`` if the registry does not know the actor:
         then nobody can start it meanwhile.
         """
-        shard.write(MarkDestroyed(row.pk))
         definition = self.registry.get(row.name)
         if definition is None:
             shard.write(DeleteActor(row.pk))
@@ -298,7 +296,9 @@ class Engine:
         shard.add(cell)
         cell.row = row
         shard.by_id[row.actor_id] = cell
-        self.spawn(self._destroy(cell, stopping.delete(cell)))
+        cell.become(Status.DELETED)
+        shard.write(DeleteActor(row.pk), cell)
+        self.spawn(self._destroy(cell, cell.wait_committed()))
         return cell
 
     async def _destroy(self, cell: Cell, work: Coroutine[Any, Any, None]) -> None:

@@ -202,6 +202,7 @@ async def test_the_control_api_destroys_a_stored_actor_without_starting_it() -> 
         await again.destroy(actor_id)
         assert SEEN == []
         assert disk.actors == {}
+        assert again.log.events() == []
         with pytest.raises(ActorError) as caught:
             await again.destroy(actor_id)
         assert caught.value.code == "not_found"
