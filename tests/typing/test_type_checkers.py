@@ -21,19 +21,11 @@ Found = dict[int, set[str]]
 
 
 def run_mypy(path: Path) -> Found:
-    command = [
-        *(sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--show-error-codes"),
-        *(
-            "--no-pretty",
-            "--config-file",
-            os.devnull,
-            "--cache-dir",
-            ROOT / ".mypy_cache" / "typing",
-        ),
-        str(path),
-    ]
+    options = ["--strict", "--no-error-summary", "--show-error-codes", "--no-pretty"]
+    cache = ROOT / ".mypy_cache" / "typing"
+    command = [*options, "--config-file=", f"--cache-dir={cache}", str(path)]
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "mypy", *command],
         cwd=path.parent,
         env={**os.environ, "MYPYPATH": str(ROOT)},
         capture_output=True,

@@ -164,7 +164,7 @@ LOOKALIKES: list[tuple[object, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), LOOKALIKES, ids=repr)
+@pytest.mark.parametrize(("one", "other"), LOOKALIKES)
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_values_that_look_alike_are_told_apart(one: object, other: object, depth: int) -> None:
     def wrap(value: object) -> object:

@@ -143,7 +143,7 @@ TYPED: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("state_type", "value"), TYPED, ids=repr)
+@pytest.mark.parametrize(("state_type", "value"), TYPED)
 def test_a_typed_state_comes_back_as_it_was(state_type: Any, value: Any) -> None:
     tracker = StateTracker(StateCodec(state_type))
     image = tracker.capture(value)
@@ -182,7 +182,7 @@ CHANGES: list[Callable[[Room], Any]] = [
 
 
 @pytest.mark.parametrize("number", range(len(CHANGES)))
-@pytest.mark.parametrize("anything", [{"list": []}, {"list": [], "tuple": (1,)}], ids=repr)
+@pytest.mark.parametrize("anything", [{"list": []}, {"list": [], "tuple": (1,)}])
 def test_a_change_of_a_typed_state_is_noticed(number: int, anything: Any) -> None:
     tracker = StateTracker(StateCodec(Room))
     room = full_room(copy.deepcopy(anything))
