@@ -73,7 +73,7 @@ class Limits:
                 f"the key has {size} bytes, limits.max_key_size allows {limits.max_key_size}"
             )
         for part in key:
-            if len(part) > limits.max_key_part_size:
+            if len(part.encode("utf-8", "surrogatepass")) > limits.max_key_part_size:
                 raise KeyTooLarge(
                     "a part of the key is longer than "
                     f"limits.max_key_part_size ({limits.max_key_part_size} bytes)"

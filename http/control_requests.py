@@ -15,13 +15,14 @@ from aiohttp import web
 
 from stator.runtime.config import Config
 from stator.runtime.errors import (
+    ActorNotFound,
     ApiRouteNotFound,
     BadApiRequest,
     EmptyKey,
     InvalidInput,
     InvalidRequest,
 )
-from stator.runtime.keys import deserialize_key
+from stator.runtime.keys import deserialize_key, serialize_key
 from stator.runtime.link.frames import (
     ActorRecord,
     CreateActor,
@@ -30,6 +31,7 @@ from stator.runtime.link.frames import (
     FindActors,
     ListNames,
     NamespaceRecord,
+    Refusal,
 )
 from stator.runtime.protocol.actions import decode_input
 from stator.runtime.version import PRODUCT, VERSION
@@ -37,7 +39,7 @@ from stator.runtime.version import PRODUCT, VERSION
 from .actor_requests import POOL, REGION, Limits, check_placement
 from .answers import json_response
 from .auth import Gatekeeper, token_of
-from .backends import Backends
+from .backends import Backends, refused
 from .base64_forms import decode_base64
 from .bodies import read_control_body
 from .namespaces import KnownNamespaces
@@ -209,7 +211,7 @@ class ControlRequests:
         payload = await self._backends.ask(
             shard,
             lambda number: CreateActor(
-                number, shard, namespace, body.name, body.key or "/", given, reuse
+                number, shard, namespace, body.name, serialize_key(key), given, reuse
             ),
         )
         return msgspec.msgpack.decode(payload, type=Created)
@@ -258,7 +260,10 @@ class ControlRequests:
         self._limits.check_identity(name, parts)
         shard = self._backends.shard_of_key(namespace, name, parts)
         payload = await self._backends.ask(
-            shard, lambda number: FindActors(number, (shard,), namespace, name=name, key=key or "/")
+            shard,
+            lambda number: FindActors(
+                number, (shard,), namespace, name=name, key=serialize_key(parts)
+            ),
         )
         return msgspec.msgpack.decode(payload, type=list[ActorRecord])
 
@@ -323,9 +328,11 @@ class ControlRequests:
         await self._namespaces.require(namespace)
         shard = self._backends.shard_of_id(actor_id)
         if shard is not None:
-            await self._backends.ask(
-                shard, lambda number: DestroyActor(number, shard, namespace, actor_id)
-            )
+            link = self._backends.link_to(shard)
+            reply, _ = await link.request(DestroyActor(link.next_id(), shard, namespace, actor_id))
+            # Destroying is idempotent (client-protocol, 2.3): who is not there is destroyed.
+            if isinstance(reply, Refusal) and (reply.group, reply.code) != ActorNotFound.known[:2]:
+                raise refused(reply)
         return json_response({})
 
     # -- namespaces
