@@ -180,16 +180,17 @@ def _is_kept_closed(value: object, decoded: object, plain: bytes) -> bool:
         return True
     try:
         # Unlike msgpack, JSON writes the offset, and costs less than a walk.
-        return _encode_json(value) == _encode_json(decoded)
+        is_alike = _encode_json(value) == _encode_json(decoded)
     except (TypeError, ValueError):
-        return is_same(value, decoded)
+        is_alike = False  # JSON cannot have it: a key that is no text
+    return is_alike or is_same(value, decoded)  # a set may come back in another order
 
 
 def _is_kept_open(value: Any, decoded: object, plain: bytes) -> bool:
     """Equality decides where ``value`` has nothing but the types that msgpack has."""
-    if _is_equal(value, decoded) and not _may_hold_moment(plain) and not _may_hold_bytes(plain):
+    if _is_equal(value, decoded) and not _may_hold_bytes(plain):
         try:
-            # marshal refuses enums, records and subclasses, and costs less than a walk.
+            # marshal refuses enums, datetimes, records and subclasses, and costs less than a walk.
             marshal.dumps(value)
             return True
         except ValueError:

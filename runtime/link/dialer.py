@@ -178,8 +178,6 @@ class Dialer:
         if self._channel is channel:
             self._channel = None
             self.on_connected.clear()
-        if self._opening is channel:
-            self._opening = None
         self._fail_handed_over()
         self._connecting = None
         if not self._closed:

@@ -215,6 +215,26 @@ def test_a_request_waits_no_longer_than_the_ready_timeout(short_tmp: Path) -> No
     on_link(short_tmp, scenario, ready_timeout=0.03)
 
 
+def test_each_request_waits_from_when_it_was_made(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(_: Worker, dialer: Dialer) -> None:
+        loop = asyncio.get_running_loop()
+        real_time, moved = loop.time, [0.0]
+        monkeypatch.setattr(loop, "time", lambda: real_time() + moved[0])
+        first = ask(dialer)
+        moved[0] = 2.0
+        second = ask(dialer)
+        moved[0] = 3.0
+        assert await failure(first) == "guard.actor_ready_timeout"
+        assert not second.done()
+        assert dialer.in_flight == 1
+        moved[0] = 5.0
+        assert await failure(second) == "guard.actor_ready_timeout"
+
+    on_link(short_tmp, scenario, ready_timeout=2.5)
+
+
 def test_a_request_nobody_waits_for_is_not_handed_over(short_tmp: Path) -> None:
     async def scenario(worker: Worker, dialer: Dialer) -> None:
         ask(dialer).cancel()

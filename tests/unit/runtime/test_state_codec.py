@@ -146,6 +146,7 @@ LOOKALIKES: list[tuple[object, object]] = [
     ([1], (1,)),
     ([1], {1}),
     ({1}, frozenset({1})),
+    ({0, True}, {1, False}),
     ("2026-05-01T12:00:00", dt.datetime(2026, 5, 1, 12)),
     (NOON, NOON.replace(tzinfo=None)),
     ("00000000-0000-0000-0000-000000000001", uuid.UUID(int=1)),

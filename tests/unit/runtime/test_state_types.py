@@ -156,6 +156,26 @@ def test_a_typed_state_comes_back_as_it_was(state_type: Any, value: Any) -> None
     assert tracker.capture(copy.deepcopy(value)) is None
 
 
+def test_sets_beside_datetimes_are_stored_in_the_plain_form() -> None:
+    for size in range(2, 40):
+        compact = Compact(when=NOON, tags={f"tag {number}" for number in range(size)})
+        assert captured(compact, Compact)[:1] == PLAIN
+    keyed = {(1, 2): NOON}
+    assert captured(keyed, dict[tuple[int, int], dt.datetime])[:1] == PLAIN
+
+
+@pytest.mark.parametrize("offset", [dt.UTC, TWO_HOURS_EAST, dt.timezone(-dt.timedelta(hours=5))])
+def test_a_typed_datetime_keeps_its_offset(offset: dt.timezone) -> None:
+    back = StateCodec(Compact).decode(captured(Compact(when=NOON.astimezone(offset)), Compact))
+    assert (back.when, back.when.utcoffset()) == (NOON, offset.utcoffset(None))
+
+
+def test_a_typed_value_that_cannot_be_compared_can_be_stored() -> None:
+    tracker = StateTracker(StateCodec(list[decimal.Decimal]))
+    assert tracker.capture([decimal.Decimal("sNaN")]) is not None
+    assert str(tracker.last_value()) == "[Decimal('sNaN')]"
+
+
 def test_a_typed_state_is_stored_in_the_plain_form() -> None:
     assert StateCodec(Row).is_closed
     assert captured(Row(1, "a"), Row)[:1] == PLAIN
