@@ -15,6 +15,7 @@ from .actor import Actor
 from .declarations import ACTION_NAMES
 from .definition import wire_names_of
 from .keys import Key, normalize_key
+from .signature import convert_result, result_type_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,11 +100,17 @@ class ActorHandle:
     @overload
     async def call(self, action: str, *arguments: Any) -> Any: ...
     async def call(self, action: Any, *arguments: Any, **keywords: Any) -> Any:
-        """Call an action by its method (type-checked) or its wire name. Raises ``ActorError``."""
+        """Call an action by its method (type-checked) or its wire name. Raises ``ActorError``.
+
+        Called by its method, the output arrives as the type the method returns.
+        """
         if keywords:
             raise TypeError("an action takes its arguments by position")
-        name = action if isinstance(action, str) else self._wire_name_of(action)
-        return await self._transport.call(self._address, name, arguments)
+        if isinstance(action, str):
+            return await self._transport.call(self._address, action, arguments)
+        name = self._wire_name_of(action)
+        output = await self._transport.call(self._address, name, arguments)
+        return convert_result(output, result_type_of(action), name)
 
     async def resolve(self) -> str:
         """Return the actor's id. Raises ``actor.not_found``."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
@@ -68,6 +69,29 @@ def _with_whole_numbers(value: Any) -> Any:
     if kind is set:
         return {_with_whole_numbers(item) for item in value}
     return value
+
+
+@cache
+def result_type_of(method: Callable[..., Any]) -> Any:
+    """Return what an action says it returns, ``Any`` if that says nothing msgspec can check."""
+    try:
+        annotation = get_type_hints(method).get("return", Any)
+        info = msgspec.inspect.type_info(annotation)
+    except (NameError, TypeError):
+        return Any
+    return Any if isinstance(info, msgspec.inspect.CustomType) else annotation
+
+
+def convert_result(output: Any, annotation: Any, action: str) -> Any:
+    """Return an action's output as ``annotation``. Raises :class:`ValidationFailed`."""
+    if annotation is Any:
+        return output
+    try:
+        return msgspec.convert(output, annotation, builtin_types=_NEVER_TEXT)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(
+            f"the result of {action} is not what it promises: {error}"
+        ) from error
 
 
 class Parameters:

@@ -38,14 +38,14 @@ setup(use={"room": Room})
 
 
 class Recorder:
-    """A transport that answers 1 to everything."""
+    """A transport that answers 1 to ``send`` and nothing to everything else."""
 
     def __init__(self) -> None:
         self.called: list[tuple[str, Sequence[Any]]] = []
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         self.called.append((action, arguments))
-        return 1
+        return 1 if action == "send" else None
 
     async def create(self, address: Address) -> str:
         return "i1"
