@@ -87,4 +87,24 @@ class Tally(Actor):
         return self.state.total
 
 
-registry = setup(use={"ledger": Ledger, "tally": Tally})
+class Mortal(Actor):
+    """Ends when it is told to, but takes its time to do so."""
+
+    state: Entries
+
+    @action
+    def who(self) -> str:
+        """Return the actor id."""
+        return self.actor_id
+
+    @action
+    def vanish(self) -> None:
+        """Ask for destruction, which the reply acknowledges."""
+        self.destroy()
+
+    async def on_destroy(self) -> None:
+        """Be busy for longer than any test waits."""
+        await asyncio.sleep(3600)
+
+
+registry = setup(use={"ledger": Ledger, "tally": Tally, "mortal": Mortal})

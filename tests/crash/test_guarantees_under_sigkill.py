@@ -58,6 +58,20 @@ def test_an_acknowledged_destroy_survives(short_tmp: Path, victim: Victim) -> No
         assert service.call("ledger", "one", "append", "first") == (200, 1)
 
 
+@EVERY_VICTIM
+def test_an_acknowledged_end_survives_before_its_hook_is_done(
+    short_tmp: Path, victim: Victim
+) -> None:
+    with service_under_fire(short_tmp, actors__sleep_grace_period=1) as service:
+        actor_id = service.call("mortal", "one", "who").value
+        assert service.call("mortal", "one", "vanish").status == 200
+
+        _strike(service, victim)
+
+        assert _find(service, actor_id) == []
+        assert service.read("mortal", "one", "who").status == 404
+
+
 @pytest.mark.parametrize("victim", [Victim.WORKER, Victim.GATEWAY], ids=lambda victim: victim.value)
 def test_a_killed_child_costs_at_most_the_request_it_held(short_tmp: Path, victim: Victim) -> None:
     with service_under_fire(short_tmp, server__gateways=1, workers__count=1) as service:
