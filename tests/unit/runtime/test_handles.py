@@ -13,12 +13,11 @@ from stator.runtime.handles import ActorClient, ActorHandle, Address
 
 class Room(Actor, rename="camel"):
     @action
-    async def send_all(self, text: str, times: int = 1) -> str:
-        return text * times
+    async def send_all(self, text: str, times: int = 1) -> int:
+        return len(text) * times
 
     @action(name="admin.kick")
-    def kick(self, who: str) -> str:
-        return who
+    def kick(self, who: str) -> None: ...
 
     def helper(self) -> None: ...
 
