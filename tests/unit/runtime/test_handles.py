@@ -13,11 +13,12 @@ from stator.runtime.handles import ActorClient, ActorHandle, Address
 
 class Room(Actor, rename="camel"):
     @action
-    async def send_all(self, text: str, times: int = 1) -> int:
-        return len(text) * times
+    async def send_all(self, text: str, times: int = 1) -> str:
+        return text * times
 
     @action(name="admin.kick")
-    def kick(self, who: str) -> None: ...
+    def kick(self, who: str) -> str:
+        return who
 
     def helper(self) -> None: ...
 
