@@ -82,6 +82,9 @@ class RealService(RunningService):
         self._reader.start()
         self._endpoint = ""
 
+    def __enter__(self) -> RealService:
+        return self
+
     def __exit__(self, *_: object) -> None:
         super().__exit__(None, None, None)
         assert self._process.stderr

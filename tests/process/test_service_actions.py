@@ -78,7 +78,8 @@ def test_actions_answer_under_the_prefix_of_older_clients(service: RealService) 
 def test_parallel_first_requests_meet_one_actor(service: RealService) -> None:
     key = _key()
     with ThreadPoolExecutor(8) as pool:
-        outputs = pool.map(lambda _: service.output("counter", "increment", 1, key=key), range(16))
+        calls = [pool.submit(service.output, "counter", "increment", 1, key=key) for _ in range(16)]
+        outputs = [call.result() for call in calls]
         assert sorted(outputs) == list(range(1, 17))
 
 
