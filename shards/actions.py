@@ -148,7 +148,7 @@ class _RunningAction:
         self._timer = loop.call_later(self._action.timeout, self._on_timeout)
         work = self._run(arguments, output)
         if EAGER_TASKS:
-            self._task = asyncio.Task(work, loop=loop, eager_start=True)
+            self._task = asyncio.Task(work, loop=loop, eager_start=True)  # type: ignore[call-arg,unused-ignore]
         else:
             self._task = loop.create_task(work)
 

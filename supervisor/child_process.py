@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 import msgspec
 
-from ..runtime.boot import BOOT_FD_VARIABLE, Boot, write_boot
-from ..runtime.exit_codes import ExitCode
+from stator.runtime.boot import BOOT_FD_VARIABLE, Boot, write_boot
+from stator.runtime.exit_codes import ExitCode
 
 _STACK_BYTES = 1 << 18
 """No more of a stack dump is read at once."""

@@ -18,7 +18,8 @@ from typing import Literal
 
 import msgspec
 
-from ..runtime.exit_codes import ExitCode
+from stator.runtime.exit_codes import ExitCode
+
 from .failure import ServiceFailure
 
 FORMAT = 1

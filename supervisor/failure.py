@@ -1,6 +1,6 @@
 """The one error with which the supervisor refuses to start."""
 
-from ..runtime.exit_codes import ExitCode
+from stator.runtime.exit_codes import ExitCode
 
 
 class ServiceFailure(Exception):

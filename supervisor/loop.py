@@ -14,10 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from ..runtime.config import Config
-from ..runtime.control import Role, ServiceState
-from ..runtime.exit_codes import ExitCode
-from ..runtime.log import configure_logging, get_logger
+from stator.runtime.config import Config
+from stator.runtime.control import Role, ServiceState
+from stator.runtime.exit_codes import ExitCode
+from stator.runtime.log import configure_logging, get_logger
+
 from . import notify
 from .child_process import describe_exit
 from .failure import ServiceFailure

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..runtime.config import Config
-from ..runtime.control import Role
+from stator.runtime.config import Config
+from stator.runtime.control import Role
 
 
 class ChildPlan(msgspec.Struct, frozen=True):

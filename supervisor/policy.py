@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from ..runtime.control import Role
-from ..runtime.exit_codes import ExitCode
+from stator.runtime.control import Role
+from stator.runtime.exit_codes import ExitCode
 
 HOPELESS = frozenset(
     {

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 
-from ..runtime.exit_codes import ExitCode
-from ..runtime.ids import MAX_SHARDS
+from stator.runtime.exit_codes import ExitCode
+from stator.runtime.ids import MAX_SHARDS
+
 from .failure import ServiceFailure
 
 SOCKET_PATH_BYTES = 107

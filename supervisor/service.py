@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..runtime.boot import Boot
-from ..runtime.config import Config
-from ..runtime.control import Role
-from ..runtime.control_block import ControlBlock
+from stator.runtime.boot import Boot
+from stator.runtime.config import Config
+from stator.runtime.control import Role
+from stator.runtime.control_block import ControlBlock
+
 from .data_directory import (
     ServiceRecord,
     create_directory,

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..runtime.config import Server
-from ..runtime.exit_codes import ExitCode
+from stator.runtime.config import Server
+from stator.runtime.exit_codes import ExitCode
+
 from .failure import ServiceFailure
 
 FIRST_ACTIVATED_FD = 3

@@ -6,7 +6,8 @@ since it was spawned, until it says that it is ready.
 
 from __future__ import annotations
 
-from ..runtime.config import Workers
+from stator.runtime.config import Workers
+
 from .policy import Event, Phase
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from ..runtime.config import Config
-from ..runtime.control import Counter, Role
-from ..runtime.control_block import ControlBlock, LayoutMismatch, Slot
-from ..runtime.exit_codes import ExitCode
+from stator.runtime.config import Config
+from stator.runtime.control import Counter, Role
+from stator.runtime.control_block import ControlBlock, LayoutMismatch, Slot
+from stator.runtime.exit_codes import ExitCode
+
 from .data_directory import ServiceRecord, read_service_record
 from .plan import range_of, title_of
 

@@ -8,9 +8,10 @@ import signal
 import time
 from collections.abc import Callable
 
-from ..runtime.control import ChildState
-from ..runtime.exit_codes import ExitCode
-from ..runtime.log import get_logger
+from stator.runtime.control import ChildState
+from stator.runtime.exit_codes import ExitCode
+from stator.runtime.log import get_logger
+
 from . import stall
 from .child_process import ChildProcess, describe_exit
 from .plan import ChildPlan

@@ -147,12 +147,7 @@ def test_the_parts_meet_in_runtime_only(path: Path) -> None:
             assert names[1] in allowed, f"line {found.line}: {part}/ imports {found.module}"
 
 
-SUPERVISOR = pytest.param(
-    "supervisor", marks=pytest.mark.xfail(reason="it says `from ..runtime` so far", strict=True)
-)
-
-
-@pytest.mark.parametrize("part", ["stator", "runtime", SUPERVISOR, "shards", "http", "client"])
+@pytest.mark.parametrize("part", ["stator", "runtime", "supervisor", "shards", "http", "client"])
 def test_a_part_is_relative_to_itself_only(part: str) -> None:
     mistaken = [
         f"{path.name} line {found.line}: {found.module}"
