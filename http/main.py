@@ -22,6 +22,11 @@ from .backends import Backends
 from .gateway import Gateway
 
 
+LINGERING_S = 1.0
+"""How long the rest of a body that was refused is read, so that its sender reads the answer. A
+sender that left meanwhile goes unnoticed for that long, and a drain waits for it."""
+
+
 def run_gateway(boot: Boot) -> int:
     """Serve the public port of ``boot`` until asked to stop; return the exit code."""
     log = get_logger("stator.gateway")
@@ -74,6 +79,7 @@ def make_server(gateway: Gateway, config: Config) -> web.Server:
         gateway.handle,
         access_log=None,
         keepalive_timeout=config.server.keep_alive,
+        lingering_time=LINGERING_S,
         max_line_size=config.limits.max_header_size,
         max_field_size=config.limits.max_header_size,
         logger=logging.getLogger("stator.http"),

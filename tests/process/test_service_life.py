@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -150,6 +151,19 @@ def test_a_request_under_way_is_answered_before_the_service_leaves(tmp_path: Pat
         service.send(signal.SIGTERM)
         assert hanging.result().problem == "408 actor.action_timed_out"
         assert service.wait_exit() == ExitCode.OK
+
+
+def test_a_stop_does_not_wait_for_the_rest_of_bodies_that_were_refused(tmp_path: Path) -> None:
+    with RealService(tmp_path, ONE_WORKER) as service:
+        service.wait_ready()
+        headers = {"content-type": "application/json"}
+        for _ in range(3):
+            body = bytes(8_000_000)
+            refused = service.request("PUT", "/actors?namespace=default", body, headers)
+            assert refused.problem == "413 guard.invalid_request_body"
+        began = time.monotonic()
+        _stop(service)
+        assert time.monotonic() - began < 6.0
 
 
 def _in_flight(service: RealService) -> int:

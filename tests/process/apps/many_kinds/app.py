@@ -95,7 +95,7 @@ class Shop(Actor, rename="camel"):
 class Faulty(Actor):
     """Fails in every way."""
 
-    options = Options(action_timeout=0.1)
+    options = Options(action_timeout=0.1, sleep_grace_period=0.1)
     state: dict[str, Any] = {}  # noqa: RUF012 - a state, which every actor gets a copy of
 
     @action
