@@ -21,7 +21,6 @@ from stator.runtime.log import Logger, get_logger
 from .backends import Backends
 from .gateway import Gateway
 
-
 LINGERING_S = 1.0
 """How long the rest of a body that was refused is read, so that its sender reads the answer. A
 sender that left meanwhile goes unnoticed for that long, and a drain waits for it."""
