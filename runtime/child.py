@@ -52,8 +52,9 @@ def exit_after(seconds: float) -> None:
 class Child:
     """This process as seen by its supervisor.
 
-    Construct it as early as possible, best before the application is loaded: from then on the
-    supervisor can report what a slow start is busy with. ``start`` wants the running loop.
+    Construct it as early as possible, before the application is loaded: from then on the
+    supervisor can report what a slow start is busy with, and a start that hangs ends with the
+    supervisor. ``start`` wants the running loop.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Child:
         self._interval = boot.config.workers.heartbeat_interval
         self._due_ns = 0
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._slot.take_over(boot.generation)
+        Thread(target=self._watch_supervisor, name="stator-lifeline", daemon=True).start()
 
     @property
     def stopping(self) -> bool:
@@ -82,12 +85,13 @@ class Child:
         return self._stopping.is_set()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Handle signals, watch the supervisor and begin the heartbeat, all on ``loop``."""
+        """Handle signals, heed the end of the supervisor and beat, all on ``loop``."""
         self._loop = loop
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, self.stop)
-        Thread(target=self._watch_supervisor, name="stator-lifeline", daemon=True).start()
-        self._beat()
+        if self.orphaned:
+            self.stop()
+        self._beat(loop)
 
     def ready(self) -> None:
         """Tell the supervisor that this process serves; once."""
@@ -119,7 +123,7 @@ class Child:
             self.counters[counter] = read()
         self._slot.publish(self.counters, self.histogram)
 
-    def _beat(self) -> None:
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         now_ns = time.monotonic_ns()
         lag_ns = max(0, now_ns - self._due_ns) if self._due_ns else 0
         self._slot.beat(
@@ -127,7 +131,7 @@ class Child:
         )
         self.publish()
         self._due_ns = now_ns + int(self._interval * 1e9)
-        self._loop.call_later(self._interval, self._beat)
+        loop.call_later(self._interval, self._beat, loop)
 
     def _resident_bytes(self) -> int:
         return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
@@ -135,9 +139,8 @@ class Child:
     def _watch_supervisor(self) -> None:
         os.read(self._boot.lifeline_fd, 1)
         self._deadline(self._boot.config.workers.grace_period)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: this process is leaving
-            self._loop.call_soon_threadsafe(self._on_orphaned)
-
-    def _on_orphaned(self) -> None:
+        # Whoever comes second, this thread or ``start``, sees what the other one set.
         self.orphaned = True
-        self.stop()
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: this process is leaving
+                self._loop.call_soon_threadsafe(self.stop)

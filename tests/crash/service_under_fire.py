@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -93,11 +93,11 @@ class ServiceUnderFire:
             self._wait_ready(notify)
         self.children()
 
-    def start_and_kill(self, *, after_seconds: float) -> None:
-        """Start the service and kill everyone some time after that, ready or not."""
+    def start_and_kill(self, victim: Victim, *, once: Callable[[], object]) -> None:
+        """Start the service and, when ``once`` returns, kill, ready or not."""
         self._spawn("")
-        time.sleep(after_seconds)  # the moment of the kill is what the caller varies
-        self.kill(Victim.TREE, random.Random())
+        once()
+        self.kill(victim, random.Random())
 
     def _spawn(self, notify_socket: str) -> None:
         with self.log_file.open("ab") as log:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -117,6 +119,21 @@ def test_no_blocked_child_survives_the_supervisor(short_tmp: Path) -> None:
         assert service.read("ledger", "one", "tokens") == (200, ["stored"])
 
 
+def test_no_child_that_hangs_in_its_start_survives_the_supervisor(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = short_tmp / "hangs"
+    monkeypatch.setenv("HANGING_APPLICATION_SIGN", str(sign))
+    settings = {"application.registry": "hanging_application:registry", "workers.grace_period": 1}
+    service = ServiceUnderFire(short_tmp, settings)
+    try:
+        is_hanging = partial(wait_until, sign.exists, "a worker imports the application")
+        service.start_and_kill(Victim.SUPERVISOR, once=is_hanging)
+        service.wait_orphans_gone()
+    finally:
+        service.close()
+
+
 def test_a_start_after_a_killed_tree_needs_no_manual_step(short_tmp: Path) -> None:
     unix_socket = short_tmp / "public.sock"
     with service_under_fire(short_tmp, server__unix_socket=unix_socket) as service:
@@ -135,7 +152,7 @@ def test_a_start_after_a_killed_tree_needs_no_manual_step(short_tmp: Path) -> No
 def test_a_first_start_that_is_killed_can_be_repeated(short_tmp: Path, pause: float) -> None:
     service = ServiceUnderFire(short_tmp)
     try:
-        service.start_and_kill(after_seconds=pause)
+        service.start_and_kill(Victim.TREE, once=partial(time.sleep, pause))
         service.start()
 
         assert service.call("ledger", "one", "append", "first") == (200, 1)

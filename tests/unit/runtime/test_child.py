@@ -191,6 +191,13 @@ def test_a_supervisor_that_died_before_anyone_looked_is_noticed(setup: Setup) ->
     _run(main)
 
 
+def test_the_deadline_starts_while_there_is_no_loop_yet(setup: Setup) -> None:
+    setup.end_supervisor()
+    give_up = time.monotonic() + 10
+    while not setup.deadlines:  # the application is being imported here
+        assert time.monotonic() < give_up
+
+
 def test_the_deadline_starts_while_the_loop_is_blocked(setup: Setup) -> None:
     async def main() -> None:
         setup.child.start(asyncio.get_running_loop())
