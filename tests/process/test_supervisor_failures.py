@@ -106,11 +106,13 @@ def test_a_worker_whose_loop_blocks_is_reported_with_its_stack_and_replaced(
 
 def test_a_start_that_hangs_is_reported_with_its_stack_and_given_up(tmp_path: Path) -> None:
     set_behaviour(tmp_path, "worker-0", "never ready")
-    settings = {"workers.start_timeout": 1.5}
+    settings = {"workers.start_timeout": 2.5}
     with RunningService(tmp_path, settings=settings) as service:
-        slow = service.wait_event("child is slow to start", child="worker 0")
-        assert "hang_before_ready" in slow["stack"]
         assert service.wait_exit() == ExitCode.CHILD
+        slow = [line for line in service.log if line["event"] == "child is slow to start"]
+        stacks = [line["stack"] or "" for line in slow if line["child"] == "worker 0"]
+        # On a busy machine an interpreter may be so slow to start that it has none to show.
+        assert "hang_before_ready" in "".join(stacks)
 
 
 def test_the_stack_of_a_crash_is_logged(tmp_path: Path) -> None:
