@@ -166,7 +166,7 @@ class Storage(Section, frozen=True):
     """Data directory; created if missing, owned by one service at a time."""
     shards: Literal["auto"] | Annotated[int, Meta(ge=1, le=4096)] = "auto"
     """Number of shards, the bound of parallelism, fixed when the directory is created; "auto" is
-    two for each CPU core and at least four, or what the directory has."""
+    one for each CPU core and at least two, or what the directory has."""
     synchronous: Synchronous = "full"
     """SQLite's synchronous; "normal" may lose the last commits when the machine loses power."""
     commit_interval: CommitSeconds = 0.004

@@ -118,10 +118,10 @@ def _locked_message(path: Path, holder: str) -> str:
 def shards_for(cores: int) -> int:
     """Return what ``storage.shards = "auto"`` means for a new directory on this machine.
 
-    Few, so that changes that come together share a commit; more than cores, so that the data can
-    move to a larger machine. Measured in docs/storage.md.
+    One for each core: with more, fewer changes share a sync (docs/storage.md). Whoever means to
+    move the data to a larger machine says so with a number.
     """
-    return max(4, 2 * cores)
+    return max(2, cores)
 
 
 def open_manifest(path: Path, shards: int | Literal["auto"], *, cores: int) -> Manifest:

@@ -119,9 +119,9 @@ def test_the_manifest_is_written_once_and_read_ever_after(tmp_path: Path) -> Non
 
 
 def test_automatic_shards_depend_on_the_cores_at_creation_only(tmp_path: Path) -> None:
-    assert open_manifest(tmp_path, "auto", cores=8).shards == 16
-    assert open_manifest(tmp_path, "auto", cores=64).shards == 16
-    assert shards_for(1) == 4
+    assert open_manifest(tmp_path, "auto", cores=8).shards == 8
+    assert open_manifest(tmp_path, "auto", cores=64).shards == 8
+    assert shards_for(1) == 2
 
 
 def test_another_number_of_shards_is_an_error_of_the_configuration(tmp_path: Path) -> None:
