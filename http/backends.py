@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 
 from stator.runtime.boot import Boot
 from stator.runtime.control_block import ControlBlock
@@ -28,6 +30,13 @@ class Backends:
         """Connect to all workers in the background."""
         for dialer in self._dialers:
             dialer.start()
+
+    async def wait_connected(self, seconds: float) -> None:
+        """Return once every worker is connected, or after ``seconds``."""
+        links = (dialer.on_connected.wait() for dialer in self._dialers)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*links)
 
     def close(self) -> None:
         """Close all links."""

@@ -6,11 +6,12 @@ import os
 from time import monotonic_ns
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from stator.runtime.child import Child
 from stator.runtime.config import Config
 from stator.runtime.control import Counter
-from stator.runtime.errors import ActorError, MissingHeader, NoRoute
+from stator.runtime.errors import ActorError, MalformedHttp, MissingHeader, NoRoute
 from stator.runtime.ids import RaySource
 from stator.runtime.log import Logger
 
@@ -64,6 +65,9 @@ class Gateway:
             return self._problem(request, route, error, ray_id)
         except ConnectionError:
             raise
+        except (HttpProcessingError, web.RequestPayloadError) as error:
+            malformed = MalformedHttp(metadata={"reason": str(error)[:200]})
+            return self._problem(request, route, malformed, ray_id)
         except Exception as error:
             self._counters[Counter.ERRORS] += 1
             self._log.error(

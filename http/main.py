@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 
@@ -12,7 +11,7 @@ from aiohttp import web
 
 from stator.runtime.boot import Boot
 from stator.runtime.child import Child
-from stator.runtime.config import Config, Server
+from stator.runtime.config import Server
 from stator.runtime.control import Counter
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
@@ -20,10 +19,10 @@ from stator.runtime.log import Logger, get_logger
 
 from .backends import Backends
 from .gateway import Gateway
+from .server import make_server
 
-LINGERING_S = 1.0
-"""How long the rest of a body that was refused is read, so that its sender reads the answer. A
-sender that left meanwhile goes unnoticed for that long, and a drain waits for it."""
+LINKS_TIMEOUT_S = 5.0
+"""How long a starting gateway waits for its links before it serves without; requests wait then."""
 
 
 def run_gateway(boot: Boot) -> int:
@@ -64,25 +63,13 @@ async def _serve(
             backlog=boot.config.server.backlog,
         )
         await site.start()
+    await backends.wait_connected(LINKS_TIMEOUT_S)
     child.ready()
     await child.wait_stopping()
     await runner.cleanup()
     backends.close()
     child.publish()
     return child.exit_code()
-
-
-def make_server(gateway: Gateway, config: Config) -> web.Server:
-    """Return the HTTP server: aiohttp's low-level one, with no router or middleware to pay for."""
-    return web.Server(
-        gateway.handle,
-        access_log=None,
-        keepalive_timeout=config.server.keep_alive,
-        lingering_time=LINGERING_S,
-        max_line_size=config.limits.max_header_size,
-        max_field_size=config.limits.max_header_size,
-        logger=logging.getLogger("stator.http"),
-    )
 
 
 def make_tls(server: Server) -> ssl.SSLContext | None:

@@ -44,6 +44,9 @@ HOOKS = frozenset(
 )
 """Methods the runtime calls by name (python-api, section 3)."""
 
+START_HOOKS = frozenset({"on_migrate", "create_state", "on_create", "create_vars", "on_wake"})
+"""Hooks of creation and wake; their arguments are validated like those of an action."""
+
 _ABSENT: Any = object()
 _OF_THE_CLASS: tuple[type[Any], ...] = (staticmethod, classmethod)
 
@@ -97,6 +100,7 @@ class ActorDefinition:
         "events",
         "has_state",
         "has_vars",
+        "hook_parameters",
         "hooks",
         "is_durable",
         "name",
@@ -121,6 +125,9 @@ class ActorDefinition:
         self.settings: Settings = resolve_settings(body.options, registry_defaults, configured)
         self.is_durable = self.settings.durability == "commit"
         self.hooks = frozenset(hook for hook in HOOKS if hasattr(cls, hook))
+        self.hook_parameters = {
+            hook: Parameters(getattr(cls, hook), hook) for hook in self.hooks & START_HOOKS
+        }
         self.state = _resolve_slot(cls, "state", body.state)
         self.vars = body.vars
         if "create_vars" not in self.hooks and not body.vars.has_value:

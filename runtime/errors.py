@@ -237,6 +237,12 @@ class NoRoute(CallerError):
     known = ("guard", "no_route", 404)
 
 
+class MalformedHttp(CallerError):
+    """This is not a valid HTTP request."""
+
+    known = ("guard", "malformed_request", 400)
+
+
 class MissingHeader(CallerError):
     """A required header is missing."""
 

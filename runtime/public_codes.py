@@ -53,6 +53,7 @@ PUBLIC_CODES = frozenset(
         "actor.state_not_serializable",
         "actor.output_not_serializable",
         "actor.state_mutation_reentrant",
+        "actor.destroyed_during_creation",
         "actor.duplicate_key",
         "actor.restarting",
         "actor.stopping",

@@ -95,7 +95,7 @@ def convert_result(output: Any, annotation: Any, action: str) -> Any:
 
 
 class Parameters:
-    """The parameters of one action after ``self``."""
+    """The parameters of one action or hook after ``self``."""
 
     __slots__ = ("_checks", "_name", "_names", "_required", "_rest", "_rest_check")
 
@@ -112,7 +112,8 @@ class Parameters:
             self._add(parameter, hints.get(parameter.name, Any))
 
     def _add(self, parameter: inspect.Parameter, annotation: Any) -> None:
-        _check_is_convertible(annotation, f"parameter {parameter.name!r} of action {self._name}")
+        annotation = Any if annotation is object else annotation
+        _check_is_convertible(annotation, f"parameter {parameter.name!r} of {self._name}")
         if parameter.kind is parameter.VAR_POSITIONAL:
             self._rest, self._rest_check = parameter.name, _check_of(annotation)
         elif parameter.kind is parameter.KEYWORD_ONLY:

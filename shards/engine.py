@@ -161,6 +161,9 @@ class Engine:
 
     def _look_up_id(self, shard: Shard, call: Call, payload: bytes, port: ReplyPort) -> None:
         waiting = self._looking_up.get(call.key)
+        if waiting is not None and len(waiting) >= self._max_held:
+            refuse(port, call.id, Overloaded())
+            return
         if waiting is not None:
             waiting.append((call, payload, port))
             return

@@ -13,17 +13,14 @@ import time
 from typing import Any
 
 from stator.runtime.awaiting import result_of
-from stator.runtime.definition import ActorDefinition
+from stator.runtime.definition import START_HOOKS, ActorDefinition
 from stator.runtime.errors import CallbackTimedOut
 from stator.runtime.options import CREATE_STATE_TIMEOUT_S, ON_CREATE_TIMEOUT_S, ON_WAKE_TIMEOUT_S
 from stator.runtime.protocol.actions import decode_input
-from stator.runtime.signature import Parameters
 from stator.runtime.state_codec import StateTracker
 from stator.runtime.storage import RecordStart
 
 from .cell import Cell
-
-START_HOOKS = frozenset({"on_migrate", "create_state", "on_create", "create_vars", "on_wake"})
 
 STATELESS_IMAGE = b""
 """Stored for an actor without state, so that its row says the first start was completed."""
@@ -119,7 +116,7 @@ def _make_plain_vars(cell: Cell) -> None:
 async def _run(cell: Cell, hook: str, seconds: float, *arguments: Any) -> Any:
     """Run a hook within its budget; its arguments are validated like those of an action."""
     method = getattr(type(cell.actor), hook)
-    bound = Parameters(method, hook).bind(arguments)
+    bound = cell.definition.hook_parameters[hook].bind(arguments)
     started = time.monotonic()
     try:
         async with asyncio.timeout(seconds):

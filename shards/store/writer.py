@@ -36,8 +36,9 @@ _SQL: dict[type[Operation], str] = {
     InsertNamespace: STATEMENTS["insert_namespace"],
 }
 
-_UPSERT_SIZES = (64, 16, 4, 1)
-_UPSERTS = {rows: upsert_states(rows) for rows in _UPSERT_SIZES}
+_UPSERT_ROWS = 64
+"""The most rows one statement stores; each size is a statement that SQLite prepares once."""
+_UPSERTS = [upsert_states(rows) for rows in range(_UPSERT_ROWS + 1)]
 
 _Job = tuple[Writes, CommitDone]
 
@@ -98,12 +99,9 @@ class Writer:
 
     def _store_states(self, states: dict[int, bytes]) -> None:
         bindings = [part for item in states.items() for part in item]
-        start, left = 0, len(states)
-        for rows in _UPSERT_SIZES:
-            while left >= rows:
-                self._connection.execute(_UPSERTS[rows], bindings[start : start + 2 * rows])
-                start += 2 * rows
-                left -= rows
+        for start in range(0, len(bindings), 2 * _UPSERT_ROWS):
+            part = bindings[start : start + 2 * _UPSERT_ROWS]
+            self._connection.execute(_UPSERTS[len(part) // 2], part)
 
     def _on_commit(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._log_pages = pages
