@@ -169,7 +169,7 @@ class Storage(Section, frozen=True):
     one for each CPU core and at least two, or what the directory has."""
     synchronous: Synchronous = "full"
     """SQLite's synchronous; "normal" may lose the last commits when the machine loses power."""
-    commit_interval: CommitSeconds = 0.004
+    commit_interval: CommitSeconds = 0.001
     """Longest time a change waits for others of its shard to share a sync; it waits only while
     enough others keep coming, never when it comes alone. 0 turns waiting off."""
     checkpoint_pages: Count = 1000
