@@ -15,6 +15,7 @@ from stator.runtime.config import Server
 from stator.runtime.control import Counter
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
+from stator.runtime.garbage import settle_collector
 from stator.runtime.log import Logger, get_logger
 
 from .backends import Backends
@@ -64,6 +65,7 @@ async def _serve(
         )
         await site.start()
     await backends.wait_connected(LINKS_TIMEOUT_S)
+    settle_collector()
     child.ready()
     await child.wait_stopping()
     await runner.cleanup()

@@ -15,6 +15,7 @@ from stator.runtime.boot import Boot
 from stator.runtime.child import Child
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
+from stator.runtime.garbage import settle_collector
 from stator.runtime.link.dialer import Dialer
 from stator.runtime.link.frames import Hello
 from stator.runtime.log import Logger, get_logger
@@ -76,6 +77,7 @@ async def _serve(
     _ensure_namespaces(engine, boot)
     server = LinkServer(engine, hello)
     await server.start(socket.socket(fileno=boot.listen_fds[0]))
+    settle_collector()
     child.ready()
     await child.wait_stopping()
     await engine.drain()
