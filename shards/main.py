@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -129,5 +130,6 @@ def _describe(registry: Registry) -> dict[str, dict[str, str]]:
 def _ensure_namespaces(engine: Engine, boot: Boot) -> None:
     shard = engine.shards.get(0)
     if shard is not None:
+        now_ms = time.time_ns() // 1_000_000
         for name in boot.config.namespaces.names:
-            shard.write(InsertNamespace(name, 0))
+            shard.write(InsertNamespace(name, now_ms))  # one that exists stays as it is
