@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 
-YOUNG_OBJECTS = 20_000
+YOUNG_OBJECTS = 5_000
 """Allocations between two collections of young objects; Python's default is 700. A request makes
-some dozens that reference counting frees: the default collects every few requests for nothing."""
+some dozens that reference counting frees: the default collects every few requests for nothing.
+More than this would let cyclic garbage that grew old hold hundreds of megabytes."""
 
 
 def settle_collector() -> None:
-    """Exempt all that was imported from collection and collect young objects rarely.
+    """Exempt all that was imported from collection and collect young objects less often.
 
     To be called once, when a process is ready to serve. Measured in docs/performance.md.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
+    _, middle, old = gc.get_threshold()
+    gc.set_threshold(YOUNG_OBJECTS, middle, old)
