@@ -5,8 +5,8 @@ Rule 1. Defaults and limits stand here and nowhere else. ``config_schema`` reads
 Rule 2. Every float is in seconds; sizes are in bytes unless the name has another unit.
 Rule 3. The text under a field is its text in ``configs/reference.toml`` and in
         ``docs/reference/configuration.md``; a test compares them.
-Rule 4. It is read once, in the supervisor (``config_source``), and handed to the children by
-        :func:`encode_config`. Nothing below reads a file or the environment.
+Rule 4. It is read once, in the supervisor (``config_source``), and handed to the children in
+        the boot record (``boot``). Nothing below reads a file or the environment.
 """
 
 from __future__ import annotations
@@ -286,13 +286,3 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cors: Cors = Cors()
     auth: Auth = Auth()
     log: Log = Log()
-
-
-def encode_config(config: Config) -> bytes:
-    """Return ``config`` as the bytes handed to a child. They hold the tokens: no command line."""
-    return msgspec.json.encode(config)
-
-
-def decode_config(data: bytes) -> Config:
-    """Return what :func:`encode_config` got; raises ``msgspec.ValidationError`` for other data."""
-    return msgspec.json.decode(data, type=Config)

@@ -404,12 +404,6 @@ class ActorStopping(SystemTrouble):
     known = ("actor", "stopping", 503)
 
 
-class ActorDestroying(SystemTrouble):
-    """The actor is being destroyed."""
-
-    known = ("actor", "destroying", 503)
-
-
 class DestroyedDuringCreation(SystemTrouble):
     """The actor was destroyed before its creation was answered."""
 

@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One budget for a whole stop: running actions, hooks, the last save."""
     no_sleep: bool = False
     state_save_interval: _Positive = 1.0
-    """With durability "interval", and during long actions, how often changes are saved."""
+    """With durability "interval", how long changes stay unsaved at most."""
     can_hibernate_websocket: bool | Any = False
     max_queue_size: _Count = 1000
     max_queue_message_size: _Count = 65536

@@ -25,6 +25,7 @@ from stator.runtime.errors import (
 )
 from stator.runtime.link.frames import Answer, Call
 from stator.runtime.protocol.actions import decode_action_request, encode_action_response
+from stator.runtime.protocol.envelope import answer_version
 from stator.runtime.protocol.error_bodies import ActorSpecifier, encode_error
 
 from .batch import ReplyPort
@@ -57,7 +58,7 @@ class ActionRunner:
             arguments, version = decode_action_request(call.encoding, body)
             output = action.method(cell.actor, *action.parameters.bind(arguments))
         except BaseException as error:
-            self.fail(cell, call, version, port, error)
+            self.fail(cell, call, version or answer_version(call.encoding, body), port, error)
             return
         if (
             action.is_async

@@ -24,8 +24,8 @@ class ReplyPort(Protocol):
     def send(self, header: Reply, payload: bytes = b"") -> None: ...
 
 
-Output = tuple["Cell | None", ReplyPort, Reply, bytes]
-"""The actor it is of, if any, and what to send where."""
+Output = tuple["Cell", ReplyPort, Reply, bytes]
+"""The actor it is of, and what to send where."""
 
 
 class Batch:

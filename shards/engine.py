@@ -232,7 +232,7 @@ class Engine:
             return
         try:
             start_plain(cell)
-        except Exception as error:
+        except BaseException as error:
             self._fail_start(cell, error)
         else:
             self._become_ready(cell)
@@ -241,7 +241,9 @@ class Engine:
         cell.enter()
         try:
             await start_with_hooks(cell)
-        except Exception as error:
+        except BaseException as error:
+            # SystemExit and CancelledError of user code too: neither may end the worker or leave
+            # those who wait for the actor without an answer.
             self._fail_start(cell, error)
         else:
             self._become_ready(cell)
@@ -255,21 +257,21 @@ class Engine:
         for call, payload, port in cell.take_held():
             self._deliver_held(cell, call, payload, port)
 
-    def _fail_start(self, cell: Cell, error: Exception) -> None:
+    def _fail_start(self, cell: Cell, error: BaseException) -> None:
         cell.log.error("actor did not start", exc_info=error)
         if cell.batch is None:
             self._give_up(cell, error)
         else:
             self.spawn(self._give_up_once_stored(cell, error))
 
-    async def _give_up_once_stored(self, cell: Cell, error: Exception) -> None:
+    async def _give_up_once_stored(self, cell: Cell, error: BaseException) -> None:
         """Give up when its row is on disk, where the next start must find it, or lost."""
         with suppress(StorageUnavailable):
             await cell.wait_committed()
         if cell.status is Status.STARTING:
             self._give_up(cell, error)
 
-    def _give_up(self, cell: Cell, error: Exception) -> None:
+    def _give_up(self, cell: Cell, error: BaseException) -> None:
         """Drop an actor that cannot serve and tell those who wait for it."""
         cell.shard.remove(cell)
         for call, _, port in cell.take_held():

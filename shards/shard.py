@@ -192,10 +192,6 @@ class Shard:
         else:
             batch.outputs.append((cell, port, reply, payload))
 
-    def answer_after_commit(self, port: ReplyPort, reply: Reply, payload: bytes = b"") -> None:
-        """Send a reply that belongs to no actor in memory, once the batch is durable."""
-        self._collecting.outputs.append((None, port, reply, payload))
-
     async def wait_durable(self) -> None:
         """Return once everything written so far is on disk. Raises ``storage.unavailable``."""
         if self._collecting.writes:

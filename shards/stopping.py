@@ -55,5 +55,5 @@ async def _run_hook(cell: Cell, hook: str, deadline: float) -> None:
     try:
         async with asyncio.timeout_at(deadline):
             await result_of(getattr(cell.actor, hook)())
-    except Exception as error:
+    except BaseException as error:  # as in a start: user code must not end the worker
         cell.log.error("hook failed", hook=hook, exc_info=error)

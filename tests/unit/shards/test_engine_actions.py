@@ -19,6 +19,7 @@ from tests.fakes.engine_in_process import (
     wait_until,
 )
 from tests.fakes.memory_store import MemoryStore
+from tests.fakes.recording_port import RecordingPort
 
 SECRET = "password in the text of an exception"
 
@@ -389,3 +390,27 @@ async def test_every_request_is_answered_exactly_once() -> None:
         await wait_until(lambda: len(local.port.sent) == len(replies) + 1, "all replies")
         await turns()
         assert sorted(local.port.order) == list(range(1, len(replies) + 2))
+
+
+@pytest.mark.parametrize("version", [1, 3, 4])
+async def test_an_unknown_action_is_answered_in_the_version_of_the_request(version: int) -> None:
+    async with running_engine(use=USE) as local:
+        port = RecordingPort()
+        body = version.to_bytes(2, "little") + b"\x01\x80"
+        call = Call(
+            1,
+            local.engine.total_shards - 1,
+            Resolution.GET_OR_CREATE,
+            "default",
+            "kinds",
+            "bare",
+            "unheardOf",
+            Encoding.BARE,
+            "ray",
+        )
+        answered = port.expect(1)
+        local.engine.accept(call, body, port)
+        reply, payload = await answered
+        assert isinstance(reply, Answer)
+        assert reply.status == 404
+        assert int.from_bytes(payload[:2], "little") == version

@@ -318,10 +318,11 @@ async def test_an_actor_that_destroys_itself_while_it_is_created_leaves_nothing(
         assert store.failed == []
 
 
-async def test_a_failing_on_destroy_does_not_stop_the_destruction() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit(3), asyncio.CancelledError()])
+async def test_a_failing_on_destroy_does_not_stop_the_destruction(error: BaseException) -> None:
     class Reluctant(Counting):
         def on_destroy(self) -> None:
-            raise RuntimeError("no")
+            raise error
 
     store = MemoryStore()
     async with running_engine(store, use={"reluctant": Reluctant}) as local:

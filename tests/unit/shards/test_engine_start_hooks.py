@@ -300,3 +300,27 @@ async def test_an_interrupted_creation_is_repeated_with_its_input() -> None:
     async with running_engine(MemoryStore(disk), use=USE) as local:
         assert await local.call("hooked", "wakes", given="another") == 1
         assert ("create_state", 7) in SEEN
+
+
+class Quitting(Actor):
+    """Raises in its start what no ``except Exception`` sees."""
+
+    async def on_wake(self) -> None:
+        raise QUIT[0]
+
+    @action
+    def get(self) -> int:
+        return 1
+
+
+QUIT: list[BaseException] = [SystemExit(3)]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), KeyboardInterrupt()])
+async def test_a_start_that_tries_to_end_the_worker_fails_alone(error: BaseException) -> None:
+    QUIT[0] = error
+    async with running_engine(use={"quitting": Quitting, "hooked": Hooked}) as local:
+        with pytest.raises(ActorError) as caught:
+            await local.call("quitting", "get")
+        assert (caught.value.group, caught.value.code) == ("rivetkit", "internal_error")
+        assert await local.call("hooked", "wakes") == 1
