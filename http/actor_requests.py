@@ -39,7 +39,7 @@ from stator.runtime.protocol.encoding import (
     encoding_of,
 )
 
-from .answers import WireResponse, json_response
+from .answers import WireResponse, json_response, may_keep_alive
 from .auth import Gatekeeper, token_of
 from .backends import Backends, refused
 from .bodies import read_message
@@ -174,7 +174,7 @@ class ActorRequests:
             f"x-rivet-actor-generation: {reply.generation}\r\n"
             f"{key}{dialect}x-rivet-ray-id: {ray_id}\r\n{cors}"
         )
-        return WireResponse(reply.status, head, body, keep_alive=request.keep_alive)
+        return WireResponse(reply.status, head, body, keep_alive=may_keep_alive(request))
 
     async def _place(self, request: web.BaseRequest, route: ActorRoute) -> tuple[str, int]:
         """Return the serialised key (or actor id) and the shard of a route; check it once."""

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 DRAIN_ABOVE_BYTES = 64 * 1024
@@ -64,6 +64,12 @@ class WireResponse(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: :meth:`prepare` wrote everything."""
+
+
+def may_keep_alive(request: web.BaseRequest) -> bool:
+    """Whether the connection stays open. To HTTP/1.0 clients it is closed: they would need a
+    header to know, and count on nothing."""
+    return request.keep_alive and request.version >= HttpVersion11
 
 
 def json_response(
