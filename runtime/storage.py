@@ -2,6 +2,7 @@
 
 ``shards/store`` implements it with SQLite, ``tests/fakes`` with dictionaries; both pass
 ``tests/contract``. Instants are Unix milliseconds. A *state image* is bytes of ``state_codec``.
+Rows and operations list their fields in the order in which the statements bind and return them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
+
+
+class ConnectionRow(msgspec.Struct, array_like=True, gc=False):
+    """A connection that outlives its actor's sleep; both images are opaque to the store."""
+
+    conn_id: str
+    opened: bytes
+    """What never changes of it."""
+    changing: bytes
+    """Its state and its subscriptions."""
 
 
 class ActorRow(msgspec.Struct, array_like=True, gc=False):
@@ -32,6 +43,10 @@ class ActorRow(msgspec.Struct, array_like=True, gc=False):
     """CBOR, as the creator sent it."""
     state: bytes | None
     """State image; ``None`` until the actor's first start was completed (semantics, 2.2)."""
+    slept_ms: int | None = None
+    """When it last went to sleep; a start leaves it."""
+    connections: list[ConnectionRow] = msgspec.field(default_factory=list[ConnectionRow])
+    """By ``conn_id``; empty in lists."""
 
 
 class InsertActor(msgspec.Struct, array_like=True, gc=False):
@@ -54,6 +69,13 @@ class RecordStart(msgspec.Struct, array_like=True, gc=False):
     pk: int
 
 
+class RecordSleep(msgspec.Struct, array_like=True, gc=False):
+    """Note that the actor went to sleep."""
+
+    slept_ms: int
+    pk: int
+
+
 class MarkDestroyed(msgspec.Struct, array_like=True, gc=False):
     """From here on the actor does not exist, also after a crash; its rows go with DeleteActor."""
 
@@ -66,6 +88,30 @@ class DeleteActor(msgspec.Struct, array_like=True, gc=False):
     pk: int
 
 
+class InsertConnection(msgspec.Struct, array_like=True, gc=False):
+    """Keep a connection of an actor that is there; replaces what was kept of it."""
+
+    pk: int
+    conn_id: str
+    opened: bytes
+    changing: bytes
+
+
+class UpdateConnection(msgspec.Struct, array_like=True, gc=False):
+    """Replace what changes of a connection; one that is not kept stays so."""
+
+    changing: bytes
+    pk: int
+    conn_id: str
+
+
+class DeleteConnection(msgspec.Struct, array_like=True, gc=False):
+    """No longer keep a connection; one that is not kept stays so."""
+
+    pk: int
+    conn_id: str
+
+
 class InsertNamespace(msgspec.Struct, array_like=True, gc=False):
     """Create a namespace; one that exists stays as it is."""
 
@@ -73,7 +119,17 @@ class InsertNamespace(msgspec.Struct, array_like=True, gc=False):
     created_ms: int
 
 
-Operation = InsertActor | RecordStart | MarkDestroyed | DeleteActor | InsertNamespace
+Operation = (
+    InsertActor
+    | RecordStart
+    | RecordSleep
+    | MarkDestroyed
+    | DeleteActor
+    | InsertConnection
+    | UpdateConnection
+    | DeleteConnection
+    | InsertNamespace
+)
 
 
 @dataclass(slots=True)
@@ -115,7 +171,7 @@ class ShardStorage(Protocol):
     def find_by_id(self, actor_id: str) -> asyncio.Future[ActorRow | None]: ...
 
     def list_actors(self, query: ActorQuery) -> asyncio.Future[list[ActorRow]]:
-        """List without inputs and states."""
+        """List without inputs, states and connections."""
         ...
 
     def list_names(self, namespace: str) -> asyncio.Future[list[str]]: ...

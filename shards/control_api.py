@@ -243,5 +243,6 @@ def to_record(row: ActorRow) -> ActorRecord:
         row.key,
         row.created_ms,
         started_ms=row.started_ms,
+        slept_ms=row.slept_ms,
         connectable_ms=row.started_ms,
     )

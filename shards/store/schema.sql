@@ -37,3 +37,18 @@ CREATE TABLE shard (
     number INTEGER NOT NULL,
     shards INTEGER NOT NULL
 ) STRICT;
+
+-- step 2: connections that outlive their actor's sleep; when an actor went to sleep
+
+-- Written once when a connection opens, and its second image whenever that changes. In the order
+-- of the key, so that all connections of an actor lie together and no index is kept beside them.
+CREATE TABLE connections (
+    pk       INTEGER REFERENCES actors (pk) ON DELETE CASCADE,
+    conn_id  TEXT,
+    opened   BLOB NOT NULL,
+    changing BLOB NOT NULL,
+    PRIMARY KEY (pk, conn_id)
+) STRICT, WITHOUT ROWID;
+
+-- NULL: it never slept.
+ALTER TABLE actors ADD COLUMN slept_ms INTEGER;

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import Any
 
 import apsw
 
-from stator.runtime.storage import ActorQuery, ActorRow, CommitDone, Writes
+from stator.runtime.storage import ActorQuery, ActorRow, CommitDone, ConnectionRow, Writes
 
 from .database import ShardFile
 from .reader import Reader
@@ -68,8 +69,15 @@ class SqliteStore:
         self._writer.close()
 
     def _find(self, statement: str, bindings: _Row) -> ActorRow | None:
-        row = next(iter(self._rows(statement, bindings)), None)
-        return None if row is None else _to_row(row)
+        with closing(self._read.execute(STATEMENTS[statement], bindings)) as cursor:
+            found = cursor.fetchone()
+            if found is None:
+                return None
+            row = _to_row(found)
+            # The first statement is not exhausted yet, so both see the file as of one commit.
+            kept = self._rows("find_connections", (row.pk,))
+            row.connections = [ConnectionRow(*each) for each in kept]
+            return row
 
     def _rows(self, statement: str, bindings: _Row | dict[str, Any] = ()) -> list[_Row]:
         cursor: apsw.Cursor = self._read.execute(STATEMENTS[statement], bindings)

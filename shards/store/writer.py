@@ -18,11 +18,15 @@ from stator.runtime import faults
 from stator.runtime.storage import (
     CommitDone,
     DeleteActor,
+    DeleteConnection,
     InsertActor,
+    InsertConnection,
     InsertNamespace,
     MarkDestroyed,
     Operation,
+    RecordSleep,
     RecordStart,
+    UpdateConnection,
     Writes,
 )
 
@@ -31,8 +35,12 @@ from .statements import STATEMENTS, upsert_states
 _SQL: dict[type[Operation], str] = {
     InsertActor: STATEMENTS["insert_actor"],
     RecordStart: STATEMENTS["record_start"],
+    RecordSleep: STATEMENTS["record_sleep"],
     MarkDestroyed: STATEMENTS["mark_destroyed"],
     DeleteActor: STATEMENTS["delete_actor"],
+    InsertConnection: STATEMENTS["insert_connection"],
+    UpdateConnection: STATEMENTS["update_connection"],
+    DeleteConnection: STATEMENTS["delete_connection"],
     InsertNamespace: STATEMENTS["insert_namespace"],
 }
 

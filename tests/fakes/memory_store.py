@@ -18,12 +18,17 @@ from stator.runtime.storage import (
     ActorQuery,
     ActorRow,
     CommitDone,
+    ConnectionRow,
     DeleteActor,
+    DeleteConnection,
     InsertActor,
+    InsertConnection,
     InsertNamespace,
     MarkDestroyed,
     Operation,
+    RecordSleep,
     RecordStart,
+    UpdateConnection,
     Writes,
 )
 
@@ -48,7 +53,7 @@ class MemoryDisk:
 
     def copy(self) -> MemoryDisk:
         """Return a disk of its own with the same content."""
-        actors = {pk: msgspec.structs.replace(row) for pk, row in self.actors.items()}
+        actors = {pk: _copy(row) for pk, row in self.actors.items()}
         return MemoryDisk(actors, self.destroyed, dict(self.namespaces))
 
 
@@ -127,7 +132,7 @@ class MemoryStore:
 
     def list_actors(self, query: ActorQuery) -> asyncio.Future[list[ActorRow]]:
         rows = [
-            msgspec.structs.replace(row, input=None, state=None)
+            msgspec.structs.replace(row, input=None, state=None, connections=[])
             for row in self.disk.live()
             if row.namespace == query.namespace
             and query.name in (None, row.name)
@@ -157,7 +162,7 @@ class MemoryStore:
 
     def _find(self, matches: Callable[[ActorRow], bool]) -> asyncio.Future[ActorRow | None]:
         row = next(filter(matches, self.disk.live()), None)
-        return self._answer(None if row is None else msgspec.structs.replace(row))
+        return self._answer(None if row is None else _copy(row))
 
     def _answer(self, result: T) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
@@ -191,6 +196,11 @@ class MemoryStore:
         self._loop.call_soon(done, error)
 
 
+def _copy(row: ActorRow) -> ActorRow:
+    kept = [msgspec.structs.replace(connection) for connection in row.connections]
+    return msgspec.structs.replace(row, connections=kept)
+
+
 def _apply(disk: MemoryDisk, writes: Writes) -> None:
     for operation in writes.operations:
         _apply_operation(disk, operation)
@@ -208,6 +218,9 @@ def _apply_operation(disk: MemoryDisk, operation: Operation) -> None:
             if pk in disk.actors:
                 row = disk.actors[pk]
                 row.generation, row.started_ms = generation, started_ms
+        case RecordSleep(slept_ms, pk):
+            if pk in disk.actors:
+                disk.actors[pk].slept_ms = slept_ms
         case MarkDestroyed(pk):
             disk.destroyed |= disk.actors.keys() & {pk}
         case DeleteActor(pk):
@@ -215,6 +228,27 @@ def _apply_operation(disk: MemoryDisk, operation: Operation) -> None:
             disk.destroyed -= {pk}
         case InsertNamespace(name, created_ms):
             disk.namespaces.setdefault(name, created_ms)
+        case InsertConnection() | UpdateConnection() | DeleteConnection():
+            _apply_to_connections(disk, operation)
+
+
+def _apply_to_connections(
+    disk: MemoryDisk, operation: InsertConnection | UpdateConnection | DeleteConnection
+) -> None:
+    row = disk.actors.get(operation.pk)
+    kept = {} if row is None else {each.conn_id: each for each in row.connections}
+    match operation:
+        case InsertConnection(pk, conn_id, opened, changing):
+            if row is None:
+                raise Refused(f"a connection of actor {pk}, which is not there")
+            kept[conn_id] = ConnectionRow(conn_id, opened, changing)
+        case UpdateConnection(changing, _, conn_id):
+            if conn_id in kept:
+                kept[conn_id].changing = changing
+        case DeleteConnection(_, conn_id):
+            kept.pop(conn_id, None)
+    if row is not None:
+        row.connections = [kept[conn_id] for conn_id in sorted(kept)]
 
 
 def _insert(disk: MemoryDisk, new: InsertActor) -> None:

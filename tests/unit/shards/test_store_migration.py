@@ -1,0 +1,66 @@
+"""Files of every schema that was ever released are opened, and end up alike."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+import pytest
+
+from stator.runtime.storage import ActorRow, ConnectionRow, InsertConnection, RecordSleep
+from stator.shards.store.database import SCHEMA_VERSION, ShardFile
+from tests.fakes.store_media import SqliteMedium, commit, opened
+
+RECORDED = Path(__file__).parents[2] / "recorded" / "store"
+OLD_SCHEMAS = range(1, SCHEMA_VERSION)
+
+
+def restore(directory: Path, version: int) -> ShardFile:
+    """Make the shard file of an earlier schema from its dump."""
+    file = ShardFile(directory, 0, 1)
+    connection = apsw.Connection(str(file.path))
+    connection.execute((RECORDED / f"schema-{version}.sql").read_text())
+    assert connection.pragma("user_version") == version
+    connection.close()
+    return file
+
+
+def schema(connection: apsw.Connection) -> Sequence[tuple[object, ...]]:
+    """Return every table and index with its definition."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
+    return rows.fetchall()
+
+
+@pytest.mark.parametrize("version", OLD_SCHEMAS)
+def test_a_migrated_file_has_the_schema_of_a_new_one(tmp_path: Path, version: int) -> None:
+    (tmp_path / "new").mkdir()
+    new = ShardFile(tmp_path / "new", 0, 1).open_for_writing()
+    migrated = restore(tmp_path, version).open_for_writing()
+    assert migrated.pragma("user_version") == SCHEMA_VERSION
+    assert schema(migrated) == schema(new)
+    migrated.close()
+    new.close()
+
+
+async def test_everything_in_a_file_of_schema_1_is_still_found(tmp_path: Path) -> None:
+    restore(tmp_path, 1)
+    with opened(SqliteMedium(tmp_path)) as store:
+        look_ups = (store.find_by_id(f"id-{pk}") for pk in range(1, 5))
+        assert await asyncio.gather(*look_ups) == [
+            ActorRow(
+                1, "id-1", "default", "counter", "/a", 1_001, 3, 5_000, b"\xa1aa\x01", b"image of 1"
+            ),
+            ActorRow(2, "id-2", "default", "counter", "/b", 1_002, 0, None, None, None),
+            ActorRow(3, "id-3", "staging", "chat", "/c", 1_003, 0, None, None, b""),
+            None,  # its destruction was interrupted
+        ]
+        assert await store.list_namespaces() == [("default", 1_000), ("staging", 2_000)]
+
+
+async def test_an_actor_of_schema_1_may_sleep_and_keep_connections(tmp_path: Path) -> None:
+    restore(tmp_path, 1)
+    with opened(SqliteMedium(tmp_path)) as store:
+        await commit(store, InsertConnection(1, "c", b"o", b"c"), RecordSleep(9_000, 1))
+        row = await store.find_by_id("id-1")
+        assert row is not None
+        assert (row.slept_ms, row.connections) == (9_000, [ConnectionRow("c", b"o", b"c")])
