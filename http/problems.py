@@ -7,7 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from stator.runtime.errors import ErrorView, KnownError, public_view
+from stator.runtime.error_views import ErrorView, public_view
+from stator.runtime.errors import KnownError
 
 from .answers import json_response
 from .backends import RefusedByWorker

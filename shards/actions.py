@@ -15,13 +15,13 @@ from typing import Any
 from stator.runtime.awaiting import result_of
 from stator.runtime.control import Counter
 from stator.runtime.definition import ActionDefinition
+from stator.runtime.error_views import public_view
 from stator.runtime.errors import (
     ActionNotFound,
     ActionTimedOut,
     ActorError,
     ActorRestarting,
     OutgoingTooLong,
-    public_view,
 )
 from stator.runtime.link.frames import Answer, Call
 from stator.runtime.protocol.actions import decode_action_request, encode_action_response

@@ -10,11 +10,11 @@ from typing import cast
 
 from stator.runtime.control import Counter
 from stator.runtime.link.channel import Channel
+from stator.runtime.link.frame_codec import LinkProtocolError
 from stator.runtime.link.frames import (
     Answer,
     AnyFrame,
     Hello,
-    LinkProtocolError,
     Refusal,
     Result,
 )

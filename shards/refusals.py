@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stator.runtime.errors import public_view
+from stator.runtime.error_views import public_view
 from stator.runtime.link.frames import Refusal
 
 from .batch import ReplyPort

@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from .frames import AnyFrame, FrameDecoder, LinkProtocolError, encode_frame
+from .frame_codec import FrameDecoder, LinkProtocolError, encode_frame
+from .frames import AnyFrame
 
 OnFrame = Callable[[AnyFrame, bytes], None]
 OnLost = Callable[["Channel", BaseException | None], None]

@@ -18,18 +18,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import ActorReadyTimeout, ActorRestarting, ServiceUnavailable
 from .channel import Channel
+from .frame_codec import LinkProtocolError
 from .frames import (
     Answer,
     AnyFrame,
     Hello,
-    LinkProtocolError,
+    Opened,
     Refusal,
     Reply,
     Request,
+    ResponseHead,
     Result,
 )
 
@@ -38,6 +42,16 @@ RECONNECT_DELAY_S = 0.02
 cheap, waits in its backlog, and needs no back-off."""
 
 Outcome = tuple[Reply, bytes]
+
+_REPLIES = frozenset({Answer, Refusal, Result, Opened, ResponseHead})
+
+
+class Inbox(Protocol):
+    """Takes what a worker sends of itself: frames of connections and exchanges."""
+
+    def take(self, frame: AnyFrame, payload: bytes) -> None: ...
+    def link_up(self, dialer: Dialer) -> None: ...
+    def link_lost(self, dialer: Dialer) -> None: ...
 
 
 @dataclass(slots=True)
@@ -53,12 +67,22 @@ class _Waiting:
 class Dialer:
     """A link to the worker that listens on ``path``, kept up until :meth:`close`."""
 
-    def __init__(self, path: str, hello: Hello, *, ready_timeout: float) -> None:
+    def __init__(
+        self,
+        path: str,
+        hello: Hello,
+        *,
+        ready_timeout: float,
+        ids: Iterator[int] | None = None,
+        inbox: Inbox | None = None,
+    ) -> None:
+        """``ids`` are shared by links whose requests must not have the same number."""
         self._path = path
         self._hello = hello
         self._ready_timeout = ready_timeout
         self._loop = asyncio.get_running_loop()
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(1) if ids is None else ids
+        self._inbox = inbox
         self._channel: Channel | None = None
         self._opening: Channel | None = None
         self._handed_over: dict[int, asyncio.Future[Outcome]] = {}
@@ -67,6 +91,7 @@ class Dialer:
         self._closed = False
         self.peer_actors: dict[str, dict[str, str]] = {}
         """What the worker's Hello said of its registry."""
+        self.peer_wants_requests = False
         self.on_connected: asyncio.Event = asyncio.Event()
 
     @property
@@ -98,6 +123,17 @@ class Dialer:
         else:
             self._wait_for_link(request, payload, reply)
         return reply
+
+    def post(self, frame: AnyFrame, payload: bytes = b"") -> bool:
+        """Send a frame that nothing answers; ``False`` if the link is down and it was not sent."""
+        if self._channel is None:
+            return False
+        self._channel.send(frame, payload)
+        return True
+
+    def forget(self, request_id: int) -> None:
+        """Expect no reply to a request any more."""
+        self._handed_over.pop(request_id, None)
 
     def close(self) -> None:
         """Close the link; whatever still waits fails."""
@@ -146,18 +182,24 @@ class Dialer:
         self._opening = channel
 
     def _on_frame(self, frame: AnyFrame, payload: bytes) -> None:
-        if isinstance(frame, (Answer, Refusal, Result)):
-            reply = self._handed_over.pop(frame.id, None)
+        if type(frame) in _REPLIES:
+            reply = self._handed_over.pop(frame.id, None)  # type: ignore[union-attr]
             if reply is not None and not reply.done():
-                reply.set_result((frame, payload))
-        elif not isinstance(frame, Hello):
+                reply.set_result((frame, payload))  # type: ignore[arg-type]
+        elif isinstance(frame, Hello):
+            if self._opening is not None:
+                self.peer_actors = frame.actors
+                self.peer_wants_requests = frame.wants_requests
+                self._hand_over_waiting(self._opening)
+        elif self._inbox is not None:
+            self._inbox.take(frame, payload)
+        else:
             raise LinkProtocolError(f"the calling side of a link got a {type(frame).__name__}")
-        elif self._opening is not None:
-            self.peer_actors = frame.actors
-            self._hand_over_waiting(self._opening)
 
     def _hand_over_waiting(self, channel: Channel) -> None:
         self._channel, self._opening = channel, None
+        if self._inbox is not None:
+            self._inbox.link_up(self)
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.reply.done():
@@ -175,10 +217,13 @@ class Dialer:
             self._handed_over[request.id] = reply
 
     def _on_lost(self, channel: Channel, _: BaseException | None) -> None:
-        if self._channel is channel:
+        was_up = self._channel is channel
+        if was_up:
             self._channel = None
             self.on_connected.clear()
         self._fail_handed_over()
+        if was_up and self._inbox is not None:
+            self._inbox.link_lost(self)
         self._connecting = None
         if not self._closed:
             self._loop.call_later(RECONNECT_DELAY_S, self.start)

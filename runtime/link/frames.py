@@ -1,32 +1,25 @@
-"""The frames that processes of one service exchange, and their form on a link.
+"""The frames that processes of one service exchange (their form on a link: ``frame_codec.py``).
 
-A frame is a small msgspec header and an opaque payload. On the wire::
-
-    u32 length of what follows | u32 length of the header | header (msgpack) | payload
+A frame is a small msgspec header and an opaque payload.
 
 Rule 1. The first frame in both directions is :class:`Hello`; nothing is handed over before it.
 Rule 2. A request carries an ``id`` its sender chose; exactly one reply carries it back.
 Rule 3. A payload is what a client sent or will receive; nobody between the two ends opens it.
 Rule 4. A frame that breaks these rules ends the link: both ends are ours, so it is a bug.
+
+Connections have a ``number`` that their gateway chose and that stays theirs while it holds the
+client's socket, whatever becomes of the worker. Their frames answer nothing and may cross one
+another: one for a connection that the other end no longer knows is ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
-from struct import Struct as Layout
 from typing import Any
 
 import msgspec
 
 from ..protocol.encoding import Encoding
-
-MAX_FRAME_BYTES = 64 * 1024 * 1024
-"""Larger than any body or message the limits allow (client-protocol, 10.1)."""
-
-_PREFIX = Layout("<II")
-"""The header may be long: it holds an actor's input, up to ``limits.max_input_size``."""
-_LENGTH_BYTES = 4
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -41,6 +34,10 @@ class Hello(Frame, tag=0, frozen=True):
     generation: int
     actors: dict[str, dict[str, str]] = {}
     """What a worker's registry holds: display name and icon by actor name."""
+    token: str = ""
+    """Tells a gateway from those before it and after it; other processes have none."""
+    wants_requests: bool = False
+    """Whether a class of the worker's registry may look at the request behind a call."""
 
 
 class Resolution(IntEnum):
@@ -54,8 +51,8 @@ class Resolution(IntEnum):
     """By actor id; ``name`` and ``key`` are empty."""
 
 
-class Call(Frame, tag=1, frozen=True):
-    """An action of one actor; the payload is the client's body."""
+class Addressed(Frame, frozen=True):
+    """The common ancestor of what goes to one actor."""
 
     id: int
     shard: int
@@ -64,11 +61,32 @@ class Call(Frame, tag=1, frozen=True):
     name: str
     key: str
     """Serialised (client-protocol, 2.4); an actor id when ``resolution`` is ``BY_ID``."""
+
+
+class RequestHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What came before the body of a client's HTTP request."""
+
+    method: str
+    url: str
+    """Absolute, as the client wrote it, without routing parameters."""
+    path: str
+    """What follows ``/request`` or ``/websocket``, percent-encoding kept."""
+    raw_query: str
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class Call(Addressed, tag=1, frozen=True):
+    """An action of one actor; the payload is the client's body."""
+
     action: str
     encoding: Encoding
     ray_id: str
     input: bytes | None = None
     """The CBOR of the actor's input, used only if this call creates it."""
+    params: bytes | None = None
+    """JSON of the connection parameters."""
+    head: RequestHead | None = None
+    """Only for workers whose Hello says ``wants_requests``."""
 
 
 class CreateActor(Frame, tag=2, frozen=True):
@@ -114,6 +132,15 @@ class DestroyActor(Frame, tag=5, frozen=True):
     actor_id: str
 
 
+class SleepActor(Frame, tag=27, frozen=True):
+    """Put an actor to sleep; answered once it sleeps. One that sleeps already stays asleep."""
+
+    id: int
+    shard: int
+    namespace: str
+    actor_id: str
+
+
 class ResolveNamespace(Frame, tag=6, frozen=True):
     """Ask the shard that keeps namespaces for one, creating it if ``create``."""
 
@@ -128,6 +155,97 @@ class ListNamespaces(Frame, tag=7, frozen=True):
 
     id: int
     shard: int
+
+
+class ConnectionKind(IntEnum):
+    """What the client of a connection speaks."""
+
+    ACTOR = 0
+    """Messages of client-protocol 7."""
+    RAW = 1
+    """Whatever the actor's ``on_websocket`` understands."""
+
+
+class OpenConnection(Addressed, tag=8, frozen=True):
+    """Open a connection to an actor; answered by :class:`Opened` or :class:`CloseConnection`.
+
+    Its ``id`` is the number of the connection. The payload is JSON of the connection parameters,
+    empty without any.
+    """
+
+    conn_id: str
+    kind: ConnectionKind
+    encoding: Encoding
+    ray_id: str
+    head: RequestHead
+    input: bytes | None = None
+
+
+class WakeActor(Addressed, tag=9, frozen=True):
+    """Bring an actor into memory, by id, so that it restores its connections.
+
+    Answered by a :class:`Result` when it is ready; a :class:`Revive` for each connection that it
+    has on this link came before.
+    """
+
+    @property
+    def ray_id(self) -> str:
+        """The actor's own id: no client asked for this."""
+        return self.key
+
+
+class OpenExchange(Addressed, tag=10, frozen=True):
+    """A request to an actor's ``on_request``; its body follows in :class:`BodyPart` frames."""
+
+    ray_id: str
+    head: RequestHead
+    input: bytes | None = None
+    params: bytes | None = None
+    has_body: bool = False
+
+
+class Message(Frame, tag=11, frozen=True):
+    """A message of a connection's client, which is the payload."""
+
+    number: int
+    index: int
+    """Counts the messages of the connection, from 0."""
+    is_text: bool
+
+
+class ClientGone(Frame, tag=12, frozen=True):
+    """The client's socket is closed, or the gateway knows no such connection."""
+
+    number: int
+    code: int
+    reason: str
+
+
+class Credit(Frame, tag=13, frozen=True):
+    """So many bytes of a raw connection or of a body were passed on; as many more may come."""
+
+    number: int
+    size: int
+
+
+class BodyPart(Frame, tag=14, frozen=True):
+    """A piece of a request's or response's body, which is the payload."""
+
+    id: int
+    is_last: bool
+
+
+class BodyCredit(Frame, tag=15, frozen=True):
+    """So many bytes of a body were passed on; as many more may come."""
+
+    id: int
+    size: int
+
+
+class ExchangeAborted(Frame, tag=24, frozen=True):
+    """One end gives the exchange up: its client left, or its handler failed on the way."""
+
+    id: int
 
 
 class Answer(Frame, tag=16, frozen=True):
@@ -157,15 +275,98 @@ class Result(Frame, tag=18, frozen=True):
     id: int
 
 
-Request = (
-    Call | CreateActor | FindActors | ListNames | DestroyActor | ResolveNamespace | ListNamespaces
-)
-Reply = Answer | Refusal | Result
-AnyFrame = Hello | Request | Reply
+class Opened(Frame, tag=19, frozen=True):
+    """The answer to :class:`OpenConnection`: it is open, its messages are welcome."""
 
-_encode_header = msgspec.msgpack.Encoder().encode
-_decode_header = msgspec.msgpack.Decoder(AnyFrame).decode
-encode_payload = _encode_header
+    id: int
+    actor_id: str
+    is_hibernatable: bool
+
+
+class Deliver(Frame, tag=20, frozen=True):
+    """A message to a connection's client, which is the payload."""
+
+    number: int
+    ack: int
+    """The index of the client's message that is done with it, or -1."""
+    is_text: bool
+
+
+class Fanout(Frame, tag=21, frozen=True):
+    """A message to the clients of many connections, which is the payload."""
+
+    numbers: tuple[int, ...]
+    is_text: bool
+
+
+class Ack(Frame, tag=22, frozen=True):
+    """The actor is done with a message, durably: it need not be kept any longer."""
+
+    number: int
+    index: int
+
+
+class CloseConnection(Frame, tag=23, frozen=True):
+    """Close the client's socket; also answers an :class:`OpenConnection` that a hook refused."""
+
+    number: int
+    code: int
+    reason: str
+
+
+class Suspended(Frame, tag=28, frozen=True):
+    """The actor leaves memory; what the client sends from here on is kept until it is back."""
+
+    number: int
+
+
+class Revive(Frame, tag=25, frozen=True):
+    """The actor is awake and has this connection again; messages that wait may come.
+
+    Answered by the messages that were not acknowledged or by :class:`ClientGone`.
+    """
+
+    number: int
+    conn_id: str
+
+
+class ResponseHead(Frame, tag=26, frozen=True):
+    """The answer to :class:`OpenExchange`: the head of the response; its body follows."""
+
+    id: int
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    actor_id: str
+    generation: int
+    key: str
+
+
+ToActor = Call | OpenConnection | WakeActor | OpenExchange
+"""What waits for its actor to be ready."""
+
+ToExchange = BodyPart | BodyCredit | ExchangeAborted
+"""What belongs to an exchange, in both directions."""
+
+ToConnection = Message | ClientGone | Credit
+"""What a gateway says about a connection."""
+
+OfConnection = Deliver | Fanout | Ack | Credit | CloseConnection | Suspended | Revive
+"""What a worker says about a connection."""
+
+Request = (
+    ToActor
+    | CreateActor
+    | FindActors
+    | ListNames
+    | DestroyActor
+    | SleepActor
+    | ResolveNamespace
+    | ListNamespaces
+)
+Reply = Answer | Refusal | Result | Opened | ResponseHead
+AnyFrame = Hello | Request | Reply | ToConnection | OfConnection | ToExchange
+
+encode_payload = msgspec.msgpack.Encoder().encode
 """Encode the records a :class:`Result` carries."""
 
 
@@ -194,61 +395,3 @@ class NamespaceRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     name: str
     created_ms: int
-
-
-class LinkProtocolError(Exception):
-    """The other end of a link sent something that is not a frame (rule 4)."""
-
-
-def encode_frame(header: AnyFrame, payload: bytes = b"") -> bytes:
-    """Return the bytes of one frame."""
-    head = _encode_header(header)
-    size = _LENGTH_BYTES + len(head) + len(payload)
-    if size > MAX_FRAME_BYTES:
-        raise LinkProtocolError(f"a frame of {size} bytes is larger than {MAX_FRAME_BYTES}")
-    return _PREFIX.pack(size, len(head)) + head + payload
-
-
-class FrameDecoder:
-    """Cuts a byte stream into frames. Feed it whatever arrives; it keeps the incomplete rest.
-
-    The pieces of a large frame are joined once, when the last of them is there.
-    """
-
-    __slots__ = ("_missing", "_pieces")
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._missing = 0
-        """How many more bytes there must be before looking at the pieces is of use."""
-
-    def feed(self, data: bytes) -> Iterator[tuple[AnyFrame, bytes]]:
-        """Yield the frames that ``data`` completes. Raises :class:`LinkProtocolError`."""
-        if self._pieces:
-            self._pieces.append(data)
-            self._missing -= len(data)
-            if self._missing > 0:
-                return
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-        start, end = 0, len(data)
-        stop = _PREFIX.size
-        while stop <= end:
-            size, head_size = _PREFIX.unpack_from(data, start)
-            if size > MAX_FRAME_BYTES or head_size + _LENGTH_BYTES > size:
-                raise LinkProtocolError(f"impossible frame: {size} bytes, header {head_size}")
-            stop = start + _LENGTH_BYTES + size
-            if stop > end:
-                break
-            head_start = start + _PREFIX.size
-            body_start = head_start + head_size
-            try:
-                header = _decode_header(data[head_start:body_start])
-            except (msgspec.MsgspecError, RecursionError) as error:
-                raise LinkProtocolError(f"unreadable frame header: {error}") from error
-            yield header, data[body_start:stop]
-            start = stop
-            stop = start + _PREFIX.size
-        if start < end:
-            self._pieces.append(data[start:] if start else data)
-            self._missing = stop - end

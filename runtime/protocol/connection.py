@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ErrorView, InvalidRequest
+from ..error_views import ErrorView
+from ..errors import InvalidRequest
 from . import bare, tagged
 from .encoding import Encoding
 from .envelope import decode_members, encode_members, text_member

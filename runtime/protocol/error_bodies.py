@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ActorError, ErrorView, InvalidRequest, OutputNotSerializable
+from ..error_views import ErrorView
+from ..errors import ActorError, InvalidRequest, OutputNotSerializable
 from . import bare
 from .encoding import Encoding
 from .envelope import decode_bare_value, decode_members, encode_members, encode_value, text_member

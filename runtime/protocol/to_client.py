@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ErrorView, InvalidRequest
+from ..error_views import ErrorView
+from ..errors import InvalidRequest
 from . import bare
 from .connection import (
     ActionResponse,

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from stator.runtime.link.channel import Channel
+from stator.runtime.link.frame_codec import FrameDecoder, LinkProtocolError, encode_frame
 from stator.runtime.link.frames import (
     AnyFrame,
-    FrameDecoder,
     Hello,
-    LinkProtocolError,
     Result,
-    encode_frame,
 )
 
 Received = list[tuple[AnyFrame, bytes]]

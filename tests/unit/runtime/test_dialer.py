@@ -9,11 +9,10 @@ import pytest
 from stator.runtime.errors import ActorError
 from stator.runtime.link.channel import Channel
 from stator.runtime.link.dialer import Dialer, Outcome
+from stator.runtime.link.frame_codec import MAX_FRAME_BYTES, LinkProtocolError
 from stator.runtime.link.frames import (
-    MAX_FRAME_BYTES,
     AnyFrame,
     Hello,
-    LinkProtocolError,
     ListNamespaces,
     Refusal,
     Result,

@@ -6,6 +6,7 @@ import pickle
 import pytest
 
 from stator.runtime import errors
+from stator.runtime.error_views import ErrorView, is_public, public_view
 from stator.runtime.errors import (
     INTERNAL_MESSAGE,
     ActorError,
@@ -13,7 +14,6 @@ from stator.runtime.errors import (
     ActorRestarting,
     ApplicationError,
     CallerError,
-    ErrorView,
     InternalError,
     KnownError,
     NamespaceNotFound,
@@ -21,8 +21,6 @@ from stator.runtime.errors import (
     StorageUnavailable,
     SystemTrouble,
     UserError,
-    is_public,
-    public_view,
 )
 from stator.runtime.public_codes import PUBLIC_CODES, PUBLIC_GROUPS, RUNTIME_GROUPS
 

@@ -11,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stator.runtime.link import frames
-from stator.runtime.link.frames import (
+from stator.runtime.link.frame_codec import (
     MAX_FRAME_BYTES,
+    FrameDecoder,
+    LinkProtocolError,
+    encode_frame,
+)
+from stator.runtime.link.frames import (
     ActorRecord,
     Answer,
     AnyFrame,
@@ -21,16 +26,13 @@ from stator.runtime.link.frames import (
     DestroyActor,
     FindActors,
     Frame,
-    FrameDecoder,
     Hello,
-    LinkProtocolError,
     ListNames,
     ListNamespaces,
     Refusal,
     Resolution,
     ResolveNamespace,
     Result,
-    encode_frame,
     encode_payload,
 )
 from stator.runtime.protocol.encoding import Encoding

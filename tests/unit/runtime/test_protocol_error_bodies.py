@@ -7,7 +7,7 @@ import json
 import cbor2
 import pytest
 
-from stator.runtime.errors import ErrorView
+from stator.runtime.error_views import ErrorView
 from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.protocol.error_bodies import ActorSpecifier, decode_error, encode_error
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stator.runtime.errors import ErrorView
+from stator.runtime.error_views import ErrorView
 from stator.runtime.protocol.actions import (
     decode_action_request,
     decode_action_response,

@@ -8,7 +8,8 @@ from typing import Any
 import cbor2
 import pytest
 
-from stator.runtime.errors import ErrorView, InvalidRequest, OutputNotSerializable
+from stator.runtime.error_views import ErrorView
+from stator.runtime.errors import InvalidRequest, OutputNotSerializable
 from stator.runtime.protocol.connection import (
     ActionRequest,
     ActionResponse,

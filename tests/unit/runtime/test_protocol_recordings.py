@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from stator.runtime.errors import ErrorView, InvalidRequest
+from stator.runtime.error_views import ErrorView
+from stator.runtime.errors import InvalidRequest
 from stator.runtime.protocol.actions import (
     decode_action_request,
     decode_action_response,

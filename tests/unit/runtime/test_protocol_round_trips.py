@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stator.runtime.errors import ErrorView
+from stator.runtime.error_views import ErrorView
 from stator.runtime.protocol.actions import (
     decode_action_request,
     decode_action_response,
