@@ -29,6 +29,7 @@ SmallBytes = Annotated[int, Meta(ge=1, le=MEBIBYTE, extra={"unit": "bytes"})]
 MessageBytes = Annotated[int, Meta(ge=1, le=32 * MEBIBYTE, extra={"unit": "bytes"})]
 BodyBytes = Annotated[int, Meta(ge=1, le=1024 * MEBIBYTE, extra={"unit": "bytes"})]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+RateLimit = Literal["auto"] | Annotated[int, Meta(ge=0, le=1_000_000)]
 Text = Annotated[str, Meta(pattern=rf"^{_PRINTABLE}*\Z", description="a string of one line")]
 FilePath = Annotated[
     str, Meta(pattern=rf"^{_PRINTABLE}*\Z", description='"" or a path', extra={"path": True})
@@ -83,6 +84,7 @@ Token = Annotated[
 
 Durability = Literal["commit", "interval"]
 Synchronous = Literal["normal", "full", "extra"]
+SlowClient = Literal["close", "drop_events"]
 LogLevel = Literal["trace", "debug", "info", "warning", "error", "critical"]
 LogFormat = Literal["auto", "text", "json"]
 
@@ -125,6 +127,14 @@ class Server(Section, frozen=True):
     """Time a client may take to send a request."""
     ready_timeout: Seconds = 30.0
     """How long a request waits for its worker before guard.actor_ready_timeout."""
+    open_timeout: Seconds = 15.0
+    """Time opening a connection may take, hooks of the actor included."""
+    wake_timeout: Seconds = 90.0
+    """How long an open connection waits for its sleeping or restarting actor."""
+    ping_interval: SecondsOrZero = 30.0
+    """How often a silent WebSocket is pinged; 0 turns pings off."""
+    ping_timeout: Seconds = 30.0
+    """Time a pinged client may stay silent before its connection is dropped."""
     public_endpoint: HttpUrl = ""
     """URL told to clients in /metadata; empty: they keep the one they used."""
 
@@ -214,14 +224,16 @@ class Actors(Section, frozen=True):
 
 
 class Limits(Section, frozen=True):
-    """What a caller may send; beyond it the call is refused, nothing is cut off."""
+    """What a client may send and what may wait for it. Beyond it a call is refused, never cut."""
 
     max_incoming_message_size: MessageBytes = 65_536
-    """Size of a WebSocket message or of the body of an action or queue call."""
+    """Size of a message of a connection or of the body of an action or queue call."""
     max_outgoing_message_size: MessageBytes = MEBIBYTE
     """Size of a message or reply sent to a client."""
     max_request_body_size: BodyBytes = 20 * MEBIBYTE
     """Size of the body of a raw HTTP request."""
+    max_websocket_message_size: MessageBytes = 32 * MEBIBYTE
+    """Size of a message of a raw WebSocket."""
     max_input_size: MessageBytes = 4 * MEBIBYTE
     """Size of the input an actor is created with."""
     max_key_size: SmallBytes = 1024
@@ -236,6 +248,21 @@ class Limits(Section, frozen=True):
     """Size of all header lines of a request together."""
     max_pending_per_actor: Count = 10_000
     """Requests that may wait for one actor to start."""
+    max_unanswered_messages: Count = 1024
+    """Messages of one connection under way in its actor; then the gateway stops reading from it."""
+    max_unanswered_size: BodyBytes = 4 * MEBIBYTE
+    """Bytes of these messages; a single message may exceed it."""
+    max_connection_backlog: BodyBytes = 4 * MEBIBYTE
+    """Bytes that may wait for a client that reads too slowly."""
+    slow_client: SlowClient = "close"
+    """What happens beyond max_connection_backlog: "close" closes the connection, "drop_events"
+    leaves events out."""
+    requests_per_minute: RateLimit = "auto"
+    """Requests and connections one client address may make to one actor in a minute; 0 is no
+    limit, "auto" is 1200, but no limit on a loopback host."""
+    max_in_flight_per_client: RateLimit = "auto"
+    """Requests and connections of one client address under way in one actor; 0 is no limit, "auto"
+    is 32, but no limit on a loopback host."""
 
 
 class Cors(Section, frozen=True):

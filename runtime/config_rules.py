@@ -1,12 +1,14 @@
 """Rules between settings: what the type of a single one cannot say.
 
 A rule returns the setting to blame and the problem, or ``None``. ``RULES`` is the whole list.
+Here as well: what ``"auto"`` means where that depends on another setting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from .config import Config
 
@@ -30,6 +32,29 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+class RateLimits(NamedTuple):
+    """What one client address may do to one actor; 0 is no limit."""
+
+    requests_per_minute: int
+    max_in_flight: int
+
+
+_NO_LIMITS = RateLimits(0, 0)
+_EXPOSED_LIMITS = RateLimits(1_200, 32)
+"""What "auto" is where strangers may come (semantics, 1.4)."""
+
+
+def resolve_rate_limits(config: Config) -> RateLimits:
+    """Return the limits with ``"auto"`` replaced by what it means on ``server.host``."""
+    auto = _NO_LIMITS if is_loopback(config.server.host) else _EXPOSED_LIMITS
+    limits = config.limits
+    minute, in_flight = limits.requests_per_minute, limits.max_in_flight_per_client
+    return RateLimits(
+        auto.requests_per_minute if minute == "auto" else minute,
+        auto.max_in_flight if in_flight == "auto" else in_flight,
+    )
 
 
 def _registry_is_given(config: Config) -> Violation | None:

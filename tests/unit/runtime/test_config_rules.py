@@ -8,11 +8,12 @@ from stator.runtime.config import (
     Application,
     Auth,
     Config,
+    Limits,
     Namespaces,
     Server,
     Workers,
 )
-from stator.runtime.config_rules import find_violation, is_loopback
+from stator.runtime.config_rules import find_violation, is_loopback, resolve_rate_limits
 from stator.runtime.config_source import ConfigError, load_config
 
 SERVED = Application(registry="app:registry")
@@ -109,6 +110,34 @@ def test_times_that_contradict_each_other_are_refused(
     workers: Workers, key: str, problem: str
 ) -> None:
     assert find_violation(Config(application=SERVED, workers=workers)) == (key, problem)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_automatic_rate_limits_are_off_on_a_loopback_host(host: str) -> None:
+    assert resolve_rate_limits(Config(server=Server(host=host))) == (0, 0)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])
+def test_automatic_rate_limits_hold_on_any_other_host(host: str) -> None:
+    limits = resolve_rate_limits(Config(server=Server(host=host)))
+    assert (limits.requests_per_minute, limits.max_in_flight) == (1_200, 32)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("wanted", [(0, 0), (7, 3)])
+def test_rate_limits_that_are_numbers_hold_on_every_host(
+    host: str, wanted: tuple[int, int]
+) -> None:
+    limits = Limits(requests_per_minute=wanted[0], max_in_flight_per_client=wanted[1])
+    assert resolve_rate_limits(Config(server=Server(host=host), limits=limits)) == wanted
+
+
+def test_each_rate_limit_is_automatic_by_itself() -> None:
+    exposed = Server(host="0.0.0.0")
+    minute = Config(server=exposed, limits=Limits(requests_per_minute=5))
+    in_flight = Config(server=exposed, limits=Limits(max_in_flight_per_client=0))
+    assert resolve_rate_limits(minute) == (5, 32)
+    assert resolve_rate_limits(in_flight) == (1_200, 0)
 
 
 # A broken rule names the source of the setting to blame.

@@ -75,6 +75,18 @@ def file_refusal(directory: Path, text: str) -> str:
             "limits.max_key_size: expected a whole number of bytes from 1 to 1048576, got 0",
         ),
         (
+            "[limits]\nrequests_per_minute = -1",
+            'limits.requests_per_minute: expected "auto" or an integer from 0 to 1000000, got -1',
+        ),
+        (
+            '[limits]\nslow_client = "wait"',
+            'limits.slow_client: expected "close" or "drop_events", got "wait"',
+        ),
+        (
+            "[server]\nping_timeout = 0",
+            "server.ping_timeout: expected a number of seconds from 0.001 to 86400, got 0",
+        ),
+        (
             "[auth]\ninsecure = 1",
             "auth.insecure: expected true or false, got 1",
         ),
@@ -245,6 +257,12 @@ def test_values_are_toml() -> None:
     assert config.log.level == "debug"
     assert config.workers.count == 3
     assert config.server.keep_alive == 1.5
+
+
+def test_pings_and_rate_limits_can_be_turned_off() -> None:
+    off = ["server.ping_interval=0", "limits.requests_per_minute=0"]
+    config = load_config(None, environ={}, overrides=[SERVED, *off])
+    assert (config.server.ping_interval, config.limits.requests_per_minute) == (0, 0)
 
 
 def test_what_is_not_toml_is_a_bare_string() -> None:
