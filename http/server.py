@@ -7,6 +7,7 @@ error: the client is to blame, and one that repeats it must not fill the log.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from stator.runtime.config import Config
 from stator.runtime.errors import InternalError, MalformedHttp
 
+from .deadlines import HeadWatch, TimedConnection
 from .gateway import Gateway
 from .problems import problem_response
 
@@ -23,7 +25,7 @@ LINGERING_S = 1.0
 sender that left meanwhile goes unnoticed for that long, and a drain waits for it."""
 
 
-class _Connection(web.RequestHandler):
+class _Connection(TimedConnection):
     """One client connection."""
 
     def handle_error(
@@ -57,6 +59,7 @@ def make_server(gateway: Gateway, config: Config) -> HttpServer:
     """Return the server of the public port."""
     return HttpServer(
         gateway.handle,
+        heads=HeadWatch(asyncio.get_running_loop(), config.server.header_timeout),
         access_log=None,
         keepalive_timeout=config.server.keep_alive,
         lingering_time=LINGERING_S,

@@ -75,6 +75,7 @@ PURE = [
     "runtime/state_codec.py",
     "supervisor/policy.py",
     "shards/lifecycle.py",
+    "http/admission.py",
     "http/base64_forms.py",
     "http/routes.py",
 ]
