@@ -40,6 +40,13 @@ class Hello(Frame, tag=0, frozen=True):
     """Whether a class of the worker's registry may look at the request behind a call."""
 
 
+class Goodbye(Frame, tag=29, frozen=True):
+    """The worker is about to leave: hand nothing over any more, a successor will serve it.
+
+    The calling side sends it back as the last of its requests. Replies still follow.
+    """
+
+
 class Resolution(IntEnum):
     """How a :class:`Call` names its actor."""
 
@@ -364,7 +371,7 @@ Request = (
     | ListNamespaces
 )
 Reply = Answer | Refusal | Result | Opened | ResponseHead
-AnyFrame = Hello | Request | Reply | ToConnection | OfConnection | ToExchange
+AnyFrame = Hello | Goodbye | Request | Reply | ToConnection | OfConnection | ToExchange
 
 encode_payload = msgspec.msgpack.Encoder().encode
 """Encode the records a :class:`Result` carries."""
