@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stator.runtime.declarations import Event, Queue, action
     from stator.runtime.errors import ActorError, UserError
     from stator.runtime.options import Options
+    from stator.runtime.raw_http import Request, Response
     from stator.runtime.registry import Registry, setup
 else:
     # Every process of the service imports this package and most need none of these names: they
@@ -39,6 +40,8 @@ else:
         "Options": "stator.runtime.options",
         "Queue": "stator.runtime.declarations",
         "Registry": "stator.runtime.registry",
+        "Request": "stator.runtime.raw_http",
+        "Response": "stator.runtime.raw_http",
         "UserError": "stator.runtime.errors",
         "action": "stator.runtime.declarations",
         "setup": "stator.runtime.registry",
@@ -60,6 +63,8 @@ __all__ = [
     "Options",
     "Queue",
     "Registry",
+    "Request",
+    "Response",
     "UserError",
     "__version__",
     "action",

@@ -19,7 +19,7 @@ DISTRIBUTIONS = {
 SHARED = {"msgspec", "cbor2", "structlog"}
 FOREIGN = {
     "stator": {"setproctitle"},
-    "runtime": SHARED,
+    "runtime": SHARED | {"multidict"},
     "supervisor": SHARED | {"psutil", "setproctitle"},
     "shards": SHARED | {"apsw", "uvloop"},
     "http": SHARED | {"aiohttp", "multidict", "uvloop", "yarl"},
@@ -52,6 +52,7 @@ PURE = [
     "runtime/keys.py",
     "runtime/link/frames.py",
     "runtime/options.py",
+    "runtime/percent_encoding.py",
     "runtime/protocol/actions.py",
     "runtime/protocol/bare.py",
     "runtime/protocol/cbor_dialect.py",
@@ -70,6 +71,7 @@ PURE = [
     "runtime/protocol/to_server.py",
     "runtime/protocol/wording.py",
     "runtime/public_codes.py",
+    "runtime/raw_http.py",
     "runtime/sameness.py",
     "runtime/signature.py",
     "runtime/state_codec.py",

@@ -19,6 +19,8 @@ DOCUMENTED = {
     "Options",
     "Queue",
     "Registry",
+    "Request",
+    "Response",
     "UserError",
     "action",
     "setup",
