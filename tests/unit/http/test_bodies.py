@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import StreamReader, web
@@ -11,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stator.http.base64_forms import decode_base64, decode_base64url
-from stator.http.bodies import read_control_body, read_message
+from stator.http.bodies import PROGRESS_BYTES, read_control_body, read_message
+from stator.http.deadlines import RequestTimeout
 from stator.runtime.errors import CallerError
 
 LIMIT = 10
@@ -77,6 +80,86 @@ async def test_a_control_body_over_the_limit_is_another_error() -> None:
         await read_control_body(request, LIMIT)
     error = caught.value
     assert (error.group, error.code, error.status) == ("guard", "invalid_request_body", 413)
+
+
+# -------------------------------------------------------------------------------- time
+
+PATIENCE_S = 4.0
+
+
+class Clock:
+    """The time of the running loop, moved by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let timers run that are due ``seconds`` from now."""
+        self.now += seconds
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+async def _reading(request: web.Request, limit: int = LIMIT) -> asyncio.Task[bytes]:
+    reading = asyncio.ensure_future(read_message(request, limit, PATIENCE_S))
+    await asyncio.sleep(0)
+    return reading
+
+
+@pytest.mark.parametrize("chunks", [(), (b"half",)])
+async def test_a_body_that_stops_coming_is_given_up_and_its_connection_closed(
+    monkeypatch: pytest.MonkeyPatch, chunks: tuple[bytes, ...]
+) -> None:
+    clock = Clock(monkeypatch)
+    request, _ = _request(*chunks)
+    reading = await _reading(request)
+    await clock.pass_time(PATIENCE_S)
+    with pytest.raises(RequestTimeout) as caught:
+        await reading
+    error = caught.value
+    assert (error.group, error.code, error.status) == ("guard", "request_timeout", 408)
+    assert "4 seconds (server.header_timeout)" in error.message
+    assert cast(Mock, request.protocol).close.called
+
+
+async def test_a_control_body_that_stops_coming_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    request, _ = _request(b"{")
+    reading = asyncio.ensure_future(read_control_body(request, LIMIT, PATIENCE_S))
+    await clock.pass_time(0)
+    await clock.pass_time(PATIENCE_S)
+    with pytest.raises(RequestTimeout):
+        await reading
+
+
+async def test_a_byte_now_and_then_does_not_hold_a_request_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    request, content = _request()
+    reading = await _reading(request)
+    for _ in range(4):
+        content.feed_data(b"x")
+        await clock.pass_time(PATIENCE_S / 4)
+    with pytest.raises(RequestTimeout):
+        await reading
+
+
+async def test_a_body_that_makes_progress_may_take_as_long_as_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    request, content = _request()
+    reading = await _reading(request, limit=10 * PROGRESS_BYTES)
+    for _ in range(4):
+        content.feed_data(b"x" * PROGRESS_BYTES)
+        await clock.pass_time(PATIENCE_S - 1)
+    content.feed_eof()
+    assert len(await reading) == 4 * PROGRESS_BYTES
 
 
 # ------------------------------------------------------------------------------ base64
