@@ -6,6 +6,8 @@ States and what happens to a request in each (architecture, "Failure rules"):
 connected    it is handed over at once
 connecting   it waits; it is handed over after the worker's Hello, or fails with
              ``guard.actor_ready_timeout`` when ``ready_timeout`` is over
+leaving      the worker said Goodbye: the link carries replies until it ends, and new
+             requests wait for the successor as in ``connecting``
 closed       it fails with ``guard.service_unavailable``
 ===========  ====================================================================
 
@@ -28,6 +30,10 @@ from .frame_codec import LinkProtocolError
 from .frames import (
     Answer,
     AnyFrame,
+    BodyCredit,
+    BodyPart,
+    ExchangeAborted,
+    Goodbye,
     Hello,
     Opened,
     Refusal,
@@ -44,6 +50,8 @@ cheap, waits in its backlog, and needs no back-off."""
 Outcome = tuple[Reply, bytes]
 
 _REPLIES = frozenset({Answer, Refusal, Result, Opened, ResponseHead})
+_OF_EXCHANGES = frozenset({BodyPart, BodyCredit, ExchangeAborted})
+"""These follow a request that was handed over, so a worker that leaves gets them as well."""
 
 
 class Inbox(Protocol):
@@ -84,6 +92,7 @@ class Dialer:
         self._ids = itertools.count(1) if ids is None else ids
         self._inbox = inbox
         self._channel: Channel | None = None
+        self._leaving: Channel | None = None
         self._opening: Channel | None = None
         self._handed_over: dict[int, asyncio.Future[Outcome]] = {}
         self._waiting: deque[_Waiting] = deque()
@@ -125,10 +134,15 @@ class Dialer:
         return reply
 
     def post(self, frame: AnyFrame, payload: bytes = b"") -> bool:
-        """Send a frame that nothing answers; ``False`` if the link is down and it was not sent."""
-        if self._channel is None:
+        """Send a frame that nothing answers; ``False`` if the link is down and it was not sent.
+
+        A worker that said Goodbye is sent what belongs to its exchanges and nothing else: what
+        is about connections is for its successor.
+        """
+        channel = self._channel or (self._leaving if type(frame) in _OF_EXCHANGES else None)
+        if channel is None:
             return False
-        self._channel.send(frame, payload)
+        channel.send(frame, payload)
         return True
 
     def forget(self, request_id: int) -> None:
@@ -140,10 +154,10 @@ class Dialer:
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        for channel in (self._opening, self._channel):
+        for channel in (self._opening, self._channel, self._leaving):
             if channel is not None:
                 channel.close()
-        self._opening = self._channel = None
+        self._opening = self._channel = self._leaving = None
         self.on_connected.clear()
         self._fail_handed_over()
         while self._waiting:
@@ -191,6 +205,8 @@ class Dialer:
                 self.peer_actors = frame.actors
                 self.peer_wants_requests = frame.wants_requests
                 self._hand_over_waiting(self._opening)
+        elif isinstance(frame, Goodbye):
+            self._part()
         elif self._inbox is not None:
             self._inbox.take(frame, payload)
         else:
@@ -206,6 +222,14 @@ class Dialer:
                 self._hand_over(channel, waiting.request, waiting.payload, waiting.reply)
         self.on_connected.set()
 
+    def _part(self) -> None:
+        """Hand nothing over any more and say so; the link ends when the worker has answered."""
+        if self._channel is None:
+            raise LinkProtocolError("a Goodbye before the Hello, or a second one")
+        self._channel.send(Goodbye())
+        self._leaving, self._channel = self._channel, None
+        self.on_connected.clear()
+
     def _hand_over(
         self, channel: Channel, request: Request, payload: bytes, reply: asyncio.Future[Outcome]
     ) -> None:
@@ -217,9 +241,9 @@ class Dialer:
             self._handed_over[request.id] = reply
 
     def _on_lost(self, channel: Channel, _: BaseException | None) -> None:
-        was_up = self._channel is channel
+        was_up = channel in (self._channel, self._leaving)
         if was_up:
-            self._channel = None
+            self._channel = self._leaving = None
             self.on_connected.clear()
         self._fail_handed_over()
         if was_up and self._inbox is not None:
