@@ -17,6 +17,7 @@ from stator.runtime.config import Config
 from stator.runtime.errors import InternalError, MalformedHttp
 
 from .deadlines import HeadWatch, TimedConnection
+from .detaching import DetachableConnection
 from .gateway import Gateway
 from .problems import problem_response
 
@@ -25,7 +26,7 @@ LINGERING_S = 1.0
 sender that left meanwhile goes unnoticed for that long, and a drain waits for it."""
 
 
-class _Connection(TimedConnection):
+class _Connection(TimedConnection, DetachableConnection):
     """One client connection."""
 
     def handle_error(

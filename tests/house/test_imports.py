@@ -79,7 +79,9 @@ PURE = [
     "shards/lifecycle.py",
     "http/admission.py",
     "http/base64_forms.py",
+    "http/handshake.py",
     "http/routes.py",
+    "http/web_socket_frames.py",
 ]
 """Bytes or records in, records out."""
 
