@@ -41,6 +41,50 @@ class Frame(NamedTuple):
     decoded: Any
 
 
+class SocketFrame(NamedTuple):
+    """One frame of a recorded WebSocket."""
+
+    from_client: bool
+    opcode: str
+    """``text``, ``binary``, ``close``, ``ping``, ``pong``."""
+    data: bytes | None
+    """``None`` if it was cut."""
+
+
+class WebSocketExchange(NamedTuple):
+    """One recorded WebSocket, from the handshake to its end."""
+
+    scenario: str
+    attempt: int
+    """Which WebSocket of the scenario it is; the client comes back by itself."""
+    path: str
+    protocols: str | None
+    """The offered subprotocols, as they stood in the header."""
+    answer_headers: dict[str, str]
+    frames: list[SocketFrame]
+    ended: bool
+    """Whether the server ended the TCP connection."""
+
+    @property
+    def name(self) -> str:
+        """The scenario, of a second WebSocket ``scenario+1``."""
+        return f"{self.scenario}+{self.attempt}" if self.attempt else self.scenario
+
+
+class RawExchange(NamedTuple):
+    """One HTTP request as it was recorded, and its answer."""
+
+    scenario: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+    answer_headers: dict[str, str]
+    answer: bytes
+    answer_decoded: Any
+
+
 def _scenarios(name: str) -> Iterator[dict[str, Any]]:
     document: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
     yield from document["scenarios"]
@@ -88,6 +132,57 @@ def frames(name: str) -> list[Frame]:
         for exchange in scenario["exchanges"]
         for frame in exchange.get("frames", [])
         if frame["opcode"] in ("text", "binary") and _whole(frame["hex"])
+    ]
+
+
+def web_sockets(name: str) -> list[WebSocketExchange]:
+    """Return the WebSockets of one file, in order."""
+    return [
+        _web_socket(scenario["scenario"], attempt, exchange)
+        for scenario in _scenarios(name)
+        for attempt, exchange in enumerate(
+            exchange for exchange in scenario["exchanges"] if "handshake" in exchange
+        )
+    ]
+
+
+def _web_socket(scenario: str, attempt: int, exchange: dict[str, Any]) -> WebSocketExchange:
+    handshake, frames = exchange["handshake"], exchange["frames"]
+    return WebSocketExchange(
+        scenario,
+        attempt,
+        handshake["path"],
+        handshake["headers"].get("sec-websocket-protocol"),
+        handshake["responseHeaders"],
+        [_socket_frame(frame) for frame in frames if "hex" in frame],
+        any(frame["opcode"] == "tcp-fin" for frame in frames),
+    )
+
+
+def _socket_frame(frame: dict[str, Any]) -> SocketFrame:
+    data = bytes.fromhex(frame["hex"]) if _whole(frame["hex"]) else None
+    return SocketFrame(frame["direction"] == "client->server", frame["opcode"], data)
+
+
+def raw_exchanges(name: str) -> list[RawExchange]:
+    """Return the HTTP exchanges of one file, in order, without those that were cut."""
+    return [
+        RawExchange(
+            scenario["scenario"],
+            exchange["request"]["method"],
+            exchange["request"]["path"],
+            exchange["request"]["headers"],
+            bytes.fromhex(exchange["request"]["bodyHex"]),
+            exchange["response"]["status"],
+            exchange["response"]["headers"],
+            bytes.fromhex(exchange["response"]["bodyHex"]),
+            exchange["response"]["decoded"],
+        )
+        for scenario in _scenarios(name)
+        for exchange in scenario["exchanges"]
+        if "request" in exchange
+        and _whole(exchange["request"]["bodyHex"])
+        and _whole(exchange["response"]["bodyHex"])
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.official_clients import HERE, RUNS, Problems, run_all
+from tests.interop.official_clients import HERE, RUNS, VERSIONS, Problems, run_all
 from tests.interop.service import Service
 
 TOKEN = "to-ken/with=odd&parts"
@@ -42,5 +42,22 @@ def _meet_problems(directory: Path) -> dict[str, Problems]:
             "closed": closed.endpoint,
             "token": TOKEN,
             "redirecting": redirecting.endpoint,
+            **_realtime_services(stack, directory),
         }
         return run_all(RUNS, services, directory)
+
+
+def _realtime_services(stack: ExitStack, directory: Path) -> dict[str, str]:
+    """Services with rooms; each version has one whose processes it may kill."""
+    application = HERE / "rooms"
+    rooms = stack.enter_context(Service(directory / "rooms", application))
+    token = {"auth.client_token": TOKEN}
+    locked = stack.enter_context(Service(directory / "locked", application, token))
+    services = {"rooms": rooms.endpoint, "locked": locked.endpoint}
+    for version in VERSIONS:
+        settings = {"workers.restart_backoff": 0.01}
+        fragile = Service(directory / f"fragile-{version}", application, settings)
+        stack.enter_context(fragile)
+        services[f"fragile {version}"] = fragile.endpoint
+        services[f"supervisor {version}"] = str(fragile.pid)
+    return services

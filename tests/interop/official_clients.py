@@ -41,16 +41,24 @@ class Run(NamedTuple):
 
 
 def _runs_of(version: str) -> list[Run]:
-    only = f"cases/only_{version.replace('.', '_')}.mjs"
-    values = ("cases/values.mjs", "cases/errors.mjs", only)
+    number = version.replace(".", "_")
+    encoded = (
+        *("cases/values.mjs", "cases/errors.mjs", f"cases/only_{number}.mjs"),
+        *("cases/connections.mjs", f"cases/connections_{number}.mjs", "cases/hibernation.mjs"),
+    )
+    once = (
+        *("cases/actors.mjs", "cases/access.mjs"),
+        *("cases/raw_http.mjs", "cases/raw_websocket.mjs", "cases/crashes.mjs"),
+    )
     return [
-        Run(version, "bare", (*values, "cases/actors.mjs", "cases/access.mjs")),
-        Run(version, "cbor", values),
-        Run(version, "json", values),
+        Run(version, "bare", (*encoded, *once)),
+        Run(version, "cbor", encoded),
+        Run(version, "json", encoded),
     ]
 
 
-RUNS = [*_runs_of("2.3.19"), *_runs_of("2.1.7")]
+VERSIONS = ("2.3.19", "2.1.7")
+RUNS = [run for version in VERSIONS for run in _runs_of(version)]
 """Values and errors in each encoding; what does not depend on it in the default one."""
 
 

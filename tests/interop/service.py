@@ -65,6 +65,11 @@ class Service:
         finally:
             self._process.kill()
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
+
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
         for line in self._log.read_text().splitlines(keepends=True):

@@ -7,10 +7,16 @@ import { randomUUID } from "node:crypto";
 
 const TIMEOUT_MS = 30_000;
 const cases = new Map();
+const lonely = new Map();
 
 export function test(sentence, run) {
     assert.ok(!cases.has(sentence), `there are two cases "${sentence}"`);
     cases.set(sentence, run);
+}
+
+/** A case that ends processes of a service: it runs after all the others, one at a time. */
+export function alone(sentence, run) {
+    lonely.set(sentence, run);
 }
 
 /** A case: what was sent to an echo comes back as `expected`, or as `expected[t.encoding]`. */
@@ -61,6 +67,11 @@ class Bench {
         return this.client.counter.getOrCreate(key, options);
     }
 
+    /** A handle of a room; `options` as the client takes them. */
+    room(key = this.key(), options = undefined) {
+        return this.clientOf(this.services.rooms).room.getOrCreate(key, options);
+    }
+
     /** Return the error a promise is rejected with, checked for its identity ("group.code"). */
     async error(promise, identity) {
         const error = await promise.then(
@@ -71,9 +82,9 @@ class Bench {
         return error;
     }
 
-    /** GET a path of the open service as JSON. */
-    async get(path) {
-        const response = await fetch(this.services.open + path);
+    /** GET a path of a service as JSON. */
+    async get(path, endpoint = this.services.open) {
+        const response = await fetch(endpoint + path);
         assert.equal(response.status, 200);
         return await response.json();
     }
@@ -82,12 +93,12 @@ class Bench {
 /** Run the cases of the imported files at once; returns `{sentence, problem}` of each. */
 export async function run(createClient, version, encoding, services) {
     const bench = new Bench(createClient, version, encoding, services);
-    return await Promise.all(
-        Array.from(cases, async ([sentence, run]) => ({
-            sentence,
-            problem: await outcome(run, bench),
-        })),
-    );
+    const reported = async ([sentence, run]) => ({ sentence, problem: await outcome(run, bench) });
+    const results = await Promise.all(Array.from(cases, reported));
+    for (const one of lonely) {
+        results.push(await reported(one));
+    }
+    return results;
 }
 
 async function outcome(run, bench) {

@@ -1,0 +1,70 @@
+"""Messages to connections that are none, each with what is wrong with it."""
+
+from __future__ import annotations
+
+JSON_CALL = '{"body":{"tag":"ActionRequest","val":%s}}'
+CBOR_CALL = "a164626f6479a2637461676d416374696f6e526571756573746376616c"
+MALFORMED: list[tuple[str, bytes, str]] = [
+    ("json", b"{", "half an object"),
+    ("json", b"", "nothing"),
+    ("json", b"null", "null"),
+    ("json", b"[]", "an array"),
+    ("json", b"{}", "no body"),
+    ("json", b'{"body":{}}', "no tag"),
+    ("json", b'{"body":{"tag":"Nope","val":{}}}', "an unknown tag"),
+    ("json", b'{"body":{"tag":"Init","val":{"actorId":"a","connectionId":"c"}}}', "a server's tag"),
+    ("json", b'{"body":{"tag":"ActionRequest"}}', "no val"),
+    ("json", (JSON_CALL % '{"name":"echo","args":[]}').encode(), "no id"),
+    ("json", (JSON_CALL % '{"id":-1,"name":"echo","args":[]}').encode(), "a negative id"),
+    ("json", (JSON_CALL % '{"id":1.5,"name":"echo","args":[]}').encode(), "half an id"),
+    ("json", (JSON_CALL % '{"id":true,"name":"echo","args":[]}').encode(), "a boolean id"),
+    ("json", (JSON_CALL % '{"id":"1","name":"echo","args":[]}').encode(), "a text as id"),
+    (
+        "json",
+        (JSON_CALL % '{"id":["$BigInt","18446744073709551616"],"name":"echo","args":[]}').encode(),
+        "an id of 2**64",
+    ),
+    (
+        "json",
+        (JSON_CALL % '{"id":["$BigInt","five"],"name":"echo","args":[]}').encode(),
+        "an id that is no number",
+    ),
+    ("json", (JSON_CALL % '{"id":1,"args":[]}').encode(), "no name"),
+    ("json", (JSON_CALL % '{"id":1,"name":7,"args":[]}').encode(), "a number as name"),
+    ("json", (JSON_CALL % '{"id":1,"name":"echo","args":[["$Nope",1]]}').encode(), "an odd value"),
+    ("json", (JSON_CALL % ('{"id":1,"name":"echo","args":' + "[" * 20_000)).encode(), "a tower"),
+    (
+        "json",
+        b'{"body":{"tag":"SubscriptionRequest","val":{"eventName":"news","subscribe":1}}}',
+        "a number as boolean",
+    ),
+    (
+        "json",
+        b'{"body":{"tag":"SubscriptionRequest","val":{"subscribe":true}}}',
+        "no event",
+    ),
+    ("cbor", b"", "nothing"),
+    ("cbor", b"\xff", "a lone break"),
+    ("cbor", b"\xa1\x64body", "half a map"),
+    ("cbor", b"\x9b\x7f\xff\xff\xff\xff\xff\xff\xff", "an array of 2**63"),
+    ("cbor", b"\x81" * 20_000, "a tower"),
+    ("cbor", b"\xf6", "null"),
+    ("cbor", bytes.fromhex(CBOR_CALL + "a0"), "an empty call"),
+    ("cbor", bytes.fromhex(CBOR_CALL + "a26269642064" + "6e616d65646563686f"), "a negative id"),
+    ("cbor", bytes.fromhex("a164626f6479a263746167644e6f70656376616ca0"), "an unknown tag"),
+    ("bare", b"", "nothing"),
+    ("bare", b"\x04", "half a version"),
+    ("bare", bytes.fromhex("0000 00 00 046563686f 01 80"), "version 0"),
+    ("bare", bytes.fromhex("0500 00 00 046563686f 01 80"), "version 5"),
+    ("bare", bytes.fromhex("ffff"), "version 65535"),
+    ("bare", bytes.fromhex("0400 07"), "an unknown tag"),
+    ("bare", bytes.fromhex("0400 00 00 046563686f"), "no arguments"),
+    ("bare", bytes.fromhex("0400 00 00 046563686f 01 80 00"), "a byte too many"),
+    ("bare", bytes.fromhex("0400 00 8000 046563686f 01 80"), "a number of too many bytes"),
+    ("bare", bytes.fromhex("0400 00 ffffffffffffffffff02 046563686f 01 80"), "an id of 2**64"),
+    ("bare", bytes.fromhex("0400 00 00 02c328 01 80"), "a name that is no UTF-8"),
+    ("bare", bytes.fromhex("0400 00 00 ffffffffff7f 65"), "a name without end"),
+    ("bare", bytes.fromhex("0400 00 00 046563686f 02 8080"), "two values for one"),
+    ("bare", bytes.fromhex("0400 01 046e657773 02"), "a boolean of 2"),
+]
+"""Encoding, bytes, what is wrong."""
