@@ -16,7 +16,7 @@ import pytest
 
 from tests.browser.chromium import Chromium, Page
 from tests.browser.examples_service import ROOT, ExamplesService
-from tests.interop.official_clients import PACKAGES, node
+from tests.interop.official_clients import PACKAGES, environment, node
 
 SECONDS = 60.0
 
@@ -54,11 +54,18 @@ def react_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the React page is, bundled."""
     source, built = Path(__file__).with_name("react"), tmp_path_factory.mktemp("react")
     (built / "index.html").write_bytes((source / "index.html").read_bytes())
-    esbuild = [node(), PACKAGES / "esbuild" / "bin" / "esbuild", source / "page.jsx", "--bundle"]
-    options = ["--jsx=automatic", "--format=esm", "--platform=browser", "--target=es2022"]
+    esbuild: list[str | Path] = [node(), PACKAGES / "esbuild" / "bin" / "esbuild"]
+    target = ["--jsx=automatic", "--format=esm", "--platform=browser", "--target=es2022"]
     subprocess.run(
-        [*esbuild, *options, f"--outfile={built / 'page.js'}", "--log-level=warning"],
-        env={"NODE_PATH": str(PACKAGES), "NODE_ENV": "production"},
+        [
+            *esbuild,
+            source / "page.jsx",
+            "--bundle",
+            "--log-level=warning",
+            *target,
+            f"--outfile={built / 'page.js'}",
+        ],
+        env={**environment(), "NODE_PATH": str(PACKAGES), "NODE_ENV": "production"},
         timeout=SECONDS,
         check=True,
     )
@@ -89,11 +96,14 @@ class Visits:
 
     def visit(self, example: str, name: str, room: str = "") -> Page:
         """Return the page of an example, for somebody, once it is connected."""
-        query = {"service": self._service.endpoint} | ({"name": name} if name else {})
-        page = self.open(f"{self._pages}{example}/?{urlencode(query)}#{room or self.room}")
-        if name:
-            page.wait("document.querySelector('#connection').dataset.state === 'connected'")
+        page = self.open(self.address(example, name, room))
+        page.wait("document.querySelector('#connection').dataset.state === 'connected'")
         return page
+
+    def address(self, example: str, name: str = "", room: str = "") -> str:
+        """Return the URL of an example's page; without a name the page asks for one."""
+        query = {"service": self._service.endpoint} | ({"name": name} if name else {})
+        return f"{self._pages}{example}/?{urlencode(query)}#{room or self.room}"
 
     def open(self, url: str) -> Page:
         """Return any page, marked: a reload would remove the mark."""

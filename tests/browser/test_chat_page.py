@@ -107,12 +107,21 @@ def test_another_room_has_other_people_and_messages(visits: Visits) -> None:
 
 
 def test_who_gave_no_name_is_asked_for_one(visits: Visits) -> None:
-    page = visits.visit("chat", "")
+    page = visits.open(visits.address("chat"))
 
     page.call("fill", "#name", "Cleo")
     page.call("press", "#name", "Enter")
 
     page.wait_texts(PEOPLE, ["Cleo"])
+
+
+def test_who_is_refused_reads_why(visits: Visits) -> None:
+    page = visits.open(visits.address("chat", "x" * 41))
+
+    page.wait("document.querySelector('#connection').dataset.state === 'refused'")
+
+    (state,) = page.texts("#connection")
+    assert "name" in state
 
 
 def test_pages_go_on_when_the_worker_is_killed(visits: Visits, service: ExamplesService) -> None:

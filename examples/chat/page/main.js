@@ -23,7 +23,7 @@ function enter(key) {
   if (!rooms.includes(key)) rooms.push(key);
   view.showRoom(key, rooms);
   room = new Room(client.chat.getOrCreate([key], { params: { name } }), name, {
-    changed: (state) => showState(element("connection"), state),
+    changed: (state, why) => showState(element("connection"), state, why),
     opened: () => typing.forget(),
     present: view.showPeople,
     typing: view.showTyping,

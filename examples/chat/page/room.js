@@ -27,7 +27,6 @@ export class Room {
     this.#show = show;
     this.#connection = new Connection(handle, {
       changed: show.changed,
-      failed: (error) => console.warn("connection:", error.message),
       opened: () => this.#opened(),
       events: {
         message: (message) => this.#receive(message),

@@ -15,7 +15,6 @@ export class Board {
     this.#show = show;
     this.#connection = new Connection(handle, {
       changed: show.changed,
-      failed: (error) => console.warn("connection:", error.message),
       opened: () => this.#opened(),
       events: {
         cursors: (cursors) => show.cursors(cursors, this.#connection.id),

@@ -17,7 +17,7 @@ function enter() {
   view.showCursors([], "");
   const key = decodeURIComponent(location.hash.slice(1)) || FIRST_BOARD;
   board = new Board(client.cursors.getOrCreate([key], { params: { name } }), {
-    changed: (state) => showState(document.getElementById("connection"), state),
+    changed: (state, why) => showState(document.getElementById("connection"), state, why),
     cursors: view.showCursors,
     moved: view.moveCursor,
   });

@@ -18,8 +18,7 @@ export class Connection {
    * `listeners` are
    *   opened()            the connection is open, for the first time or again: events from now on arrive,
    *                       those in between did not
-   *   changed(state)      "connecting", "connected" or "refused"
-   *   failed(error)       why the connection was refused or lost, where the service said so
+   *   changed(state, why) "connecting", "connected" or "refused", and then why
    *   events              a function for each event's name
    */
   constructor(handle, listeners) {
@@ -51,14 +50,14 @@ export class Connection {
     for (const [name, listener] of Object.entries(this.#listeners.events)) {
       inner.on(name, (...args) => this.#closed || listener(...args));
     }
-    let refused = false;
+    let refusal = null;
     inner.onError((error) => {
-      refused ||= error.group === "user" || error.code === "validation_error";
-      this.#listeners.failed(error);
+      console.warn("connection:", error.message);
+      if (error.group === "user" || error.code === "validation_error") refusal ??= error;
     });
     inner.onStatusChange((status) => {
       if (this.#closed || inner !== this.#inner) return;
-      if (status === "idle") this.#giveUp(inner, refused);
+      if (status === "idle") this.#giveUp(inner, refusal);
       else this.#listeners.changed(status === "connected" ? "connected" : "connecting");
     });
     inner.onOpen(() => {
@@ -69,10 +68,10 @@ export class Connection {
     });
   }
 
-  #giveUp(inner, refused) {
+  #giveUp(inner, refusal) {
     inner.dispose();
-    if (refused) {
-      this.#listeners.changed("refused");
+    if (refusal) {
+      this.#listeners.changed("refused", refusal.message);
       return;
     }
     this.#listeners.changed("connecting");

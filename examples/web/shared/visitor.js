@@ -36,8 +36,8 @@ function ask(dialog) {
 
 const WORDS = { connecting: "Connecting…", connected: "Connected", refused: "Refused" };
 
-/** Show the state of a connection in an element of class "connection". */
-export function showState(element, state) {
+/** Show the state of a connection in an element of class "connection", and why it is so. */
+export function showState(element, state, why = "") {
   element.dataset.state = state;
-  element.textContent = WORDS[state];
+  element.textContent = why ? `${WORDS[state]}: ${why}` : WORDS[state];
 }
