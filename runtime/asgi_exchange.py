@@ -13,6 +13,8 @@ Rule 4. When the request cannot be read the application hears of a disconnect, a
         the error that says why.
 Rule 5. A response that can have no body (``HEAD``, 204, 304) is given empty. What is sent for it
         is dropped as far as ``content-length`` announced it; beyond that the client is gone.
+Rule 6. An exchange that is over leaves no cycle: workers collect garbage rarely, and generators
+        of the application are closed when they are collected.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ class Exchange:
         self._lost: ActorError | None = None
         """Why the rest of the request cannot be read."""
         self._status = 0
-        """Of the response; 0 until the application started it."""
+        self._is_started = False
+        """Whether the application started its response."""
         self._headers: list[tuple[str, str]] = []
         self._has_body = True
         self._announced: int | None = None
@@ -78,13 +81,15 @@ class Exchange:
         self._is_told = False
         """Whether the application was told that nobody reads its response."""
         self._failure: Exception | None = None
+        """What is to be raised to the actor (rule 2)."""
+        self._has_begun = asyncio.Event()
+        """For the actor: the response was started, or it will not be."""
         self._has_news = asyncio.Event()
         """For the reader: there is a chunk, or there will be none."""
         self._is_free = asyncio.Event()
         """For the application: the chunk was taken."""
         self._is_over = asyncio.Event()
         """For the application: there is nothing left to receive."""
-        self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None]
 
     # -- the actor's side
@@ -93,7 +98,9 @@ class Exchange:
         """Run the application and return its response when it starts. Raises by rule 2."""
         self._task = asyncio.get_running_loop().create_task(self._run())
         try:
-            await self._started
+            await self._has_begun.wait()
+            if self._failure is not None and not self._is_started:
+                raise self._take_failure()
             return self._make_response()
         except BaseException:
             await self.aclose()
@@ -116,7 +123,7 @@ class Exchange:
         if chunk := self._take():
             return chunk
         if self._failure is not None:
-            raise self._failure
+            raise self._take_failure()
         self._keep_running()
         raise StopAsyncIteration
 
@@ -130,6 +137,8 @@ class Exchange:
             self._is_over.set()
             self._task.cancel()
             await asyncio.wait({self._task})
+        elif self._failure is not None:
+            self._log_late(self._take_failure())
 
     def _take(self) -> bytes:
         chunk, self._chunk = self._chunk, b""
@@ -137,6 +146,12 @@ class Exchange:
         if not self._is_complete and self._failure is None:
             self._has_news.clear()
         return chunk
+
+    def _take_failure(self) -> Exception:
+        failure, self._failure = self._failure, None
+        assert failure is not None
+        self._is_complete = True
+        return failure
 
     def _keep_running(self) -> None:
         if not (self._is_kept or self._task.done()):
@@ -172,9 +187,9 @@ class Exchange:
         if self._is_gone:
             self._is_told = True
             raise ClientDisconnected("nobody reads this response any more")
-        if kind == "http.response.start" and not self._status:
+        if kind == "http.response.start" and not self._is_started:
             self._start(message)
-        elif kind == "http.response.body" and self._status and not self._is_complete:
+        elif kind == "http.response.body" and self._is_started and not self._is_complete:
             await self._add(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
         else:
             raise RuntimeError(f"the ASGI application may not send {kind!r} now")
@@ -184,8 +199,8 @@ class Exchange:
         self._announced = _announced_length(self._headers)
         self._status = message["status"]
         self._has_body = self._scope["method"] != "HEAD" and self._status not in EMPTY_STATUSES
-        if not self._started.done():
-            self._started.set_result(None)
+        self._is_started = True
+        self._has_begun.set()
 
     async def _add(self, chunk: bytes, more: bool) -> None:
         self._count(chunk, more)
@@ -223,7 +238,9 @@ class Exchange:
             await self._app(self._scope, self.receive, self.send)
         except asyncio.CancelledError as error:
             self._end(error)
-            raise
+            if not self._is_gone:
+                raise
+            # Asked for by aclose(): a task that keeps the exception would keep all its frames.
         except Exception as error:
             self._end(error)
         else:
@@ -231,22 +248,22 @@ class Exchange:
 
     def _end(self, error: BaseException | None) -> None:
         """Note that the application is done (rule 2)."""
-        if self._is_complete or self._is_gone or not self._has_body or self._started.cancelled():
+        if self._is_complete or self._is_gone or not self._has_body:
             self._log_late(error)
-        elif not self._status:
-            self._started.set_exception(self._reason(error, "ended without a response"))
+            return
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            self._failure = lost
+        elif isinstance(error, Exception):
+            self._failure = error
+        elif error is not None:
+            self._failure = RuntimeError("the ASGI application was cancelled")
+        elif self._is_started:
+            self._failure = RuntimeError("the ASGI application did not complete its response")
         else:
-            self._failure = self._reason(error, "did not complete its response")
-            self._has_news.set()
-
-    def _reason(self, error: BaseException | None, otherwise: str) -> Exception:
-        if self._lost is not None:
-            return self._lost
-        if isinstance(error, Exception):
-            return error
-        return RuntimeError(
-            f"the ASGI application {otherwise if error is None else 'was cancelled'}"
-        )
+            self._failure = RuntimeError("the ASGI application ended without a response")
+        self._has_begun.set()
+        self._has_news.set()
 
     def _log_late(self, error: BaseException | None) -> None:
         if self._is_told:
