@@ -74,6 +74,8 @@ class Header(IntEnum):
     """Unix time."""
     STATE = 6
     """A :class:`ServiceState`."""
+    ROLLS_STOPPED = 7
+    """How many rolls of the workers ended because a successor did not start."""
 
 
 class ParentCell(IntEnum):

@@ -251,6 +251,15 @@ class ControlBlock:
         """Record how far the service is; by the supervisor."""
         self._cells[Header.STATE] = state
 
+    @property
+    def rolls_stopped(self) -> int:
+        """How many rolls of the workers ended because a successor did not start."""
+        return self._cells[Header.ROLLS_STOPPED]
+
+    def count_stopped_roll(self) -> None:
+        """Record that a roll was stopped; by the supervisor."""
+        self._cells[Header.ROLLS_STOPPED] += 1
+
     def owner_of(self, shard: int) -> int:
         """Return the index of the worker that owns ``shard``; cheap, once per request."""
         return self._owners[shard]

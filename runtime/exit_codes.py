@@ -17,7 +17,8 @@ class ExitCode(IntEnum):
     CONFIG = 2
     """The configuration or the command line is invalid; nothing was started."""
     NOT_RUNNING = 3
-    """``stator status``: no service runs on this data directory (3, as in init scripts)."""
+    """``stator status``, ``upgrade``: no service runs on this data directory (3, as in init
+    scripts)."""
     APPLICATION = 65
     """The application (``application.registry``) cannot be imported or is not a registry."""
     ADDRESS = 69
@@ -27,7 +28,8 @@ class ExitCode(IntEnum):
     LOCKED = 75
     """Another service owns the data directory."""
     CHILD = 70
-    """A child process could not be started or kept running; the log says which and why."""
+    """A child process could not be started or kept running, or a successor in an upgrade; the log
+    says which and why."""
     FORCED = 130
     """A second SIGTERM or SIGINT cut the drain short. Nothing committed is lost."""
     ORPHANED = 76

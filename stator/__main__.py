@@ -86,12 +86,19 @@ def _parse(arguments: Sequence[str]) -> Namespace:
     for name, command in _COMMANDS.items():
         about = command.__doc__ or ""
         options = commands.add_parser(name, help=about, description=about)
-        options.add_argument(
+        source = options.add_mutually_exclusive_group()
+        source.add_argument(
             "config",
             nargs="?",
             metavar="CONFIG.toml",
             help=f"the configuration; by default {DEFAULT_CONFIG} if there is one",
         )
+        if name in _ABOUT_RUNNING:
+            source.add_argument(
+                "--data-directory",
+                metavar="DIRECTORY",
+                help="the service is found by its data directory alone; no configuration is read",
+            )
         options.add_argument(
             "--set",
             dest="overrides",
@@ -112,8 +119,12 @@ def _version() -> str:
 def _load_config(options: Namespace) -> Config:
     from pathlib import Path
 
+    from stator.runtime.config import Config, Storage
     from stator.runtime.config_source import load_config
 
+    directory: str | None = getattr(options, "data_directory", None)
+    if directory is not None:
+        return Config(storage=Storage(directory=os.path.abspath(directory)))
     given: str | None = options.config
     default = DEFAULT_CONFIG if os.path.exists(DEFAULT_CONFIG) else None
     name = given or default
@@ -139,6 +150,13 @@ def _status(config: Config) -> int:
     return print_status(config)
 
 
+def _upgrade(config: Config) -> int:
+    """Replace the workers of the running service by ones that load what is on disk now."""
+    from stator.supervisor.upgrade import upgrade
+
+    return upgrade(config)
+
+
 def _check(config: Config) -> int:
     """Check the configuration and start nothing."""
     del config
@@ -149,8 +167,10 @@ def _check(config: Config) -> int:
 _COMMANDS: dict[str, Callable[[Config], int]] = {
     "serve": _serve,
     "status": _status,
+    "upgrade": _upgrade,
     "check": _check,
 }
+_ABOUT_RUNNING = ("status", "upgrade")
 
 if __name__ == "__main__":
     sys.exit(main())

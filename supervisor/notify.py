@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 
 READY = "READY=1"
+RELOADING = "RELOADING=1"
 STOPPING = "STOPPING=1"
 WATCHDOG = "WATCHDOG=1"
 
@@ -14,6 +15,11 @@ WATCHDOG = "WATCHDOG=1"
 def status(text: str) -> str:
     """Return the line that ``systemctl status`` shows."""
     return f"STATUS={text}"
+
+
+def clock(monotonic_ns: int) -> str:
+    """Return the line that must go with ``RELOADING``: by it systemd tells one from the last."""
+    return f"MONOTONIC_USEC={monotonic_ns // 1000}"
 
 
 class Notifier:

@@ -10,6 +10,10 @@ Rule 4. The pause before a restart doubles from one death to the next and is for
 Rule 5. In a drain gateways leave before workers, because workers answer the requests gateways
         still hold. The workers are told as soon as the last gateway left, and at the latest
         after half of the grace period, so that actors have the other half for ``on_sleep``.
+Rule 6. In a roll a worker leaves as in a drain and its successor is started at once. Whose turn
+        it is, ``roll.py`` knows; it begins none before the service was ready once. If a drain
+        begins before the worker is gone, its successor is started all the same, until workers
+        are told to stop: gateways hold requests for it.
 """
 
 from __future__ import annotations
@@ -44,6 +48,8 @@ class Phase(Enum):
     """Told that it serves."""
     DYING = auto()
     """Killed by the supervisor in order to be replaced, not gone yet."""
+    ROLLING = auto()
+    """Asked to leave in order to be replaced, not gone yet."""
     STOPPING = auto()
     """Asked to leave for good, not gone yet."""
     STOPPED = auto()
@@ -65,6 +71,10 @@ class Event(Enum):
     """Its process is gone."""
     FAILED_FOR_GOOD = auto()
     """Its process is gone and a restart would not help (rule 3)."""
+    ROLL = auto()
+    """It shall drain, leave and be replaced (rule 6)."""
+    OVERDUE = auto()
+    """It had the grace period to leave in a roll and did not."""
     STOP = auto()
     """It shall drain and leave."""
     KILL = auto()
@@ -87,6 +97,10 @@ class Action(Enum):
     """Begin the pause before the next start (rule 4)."""
     GIVE_UP = auto()
     """Stop the service with the exit code of this child."""
+    RETIRE = auto()
+    """SIGTERM, and the grace period begins."""
+    SUCCEED = auto()
+    """Start the successor of the process that left."""
     TERMINATE = auto()
     """SIGTERM."""
     KILL = auto()
@@ -110,12 +124,17 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, Action]] = {
     (Phase.READY, Event.STALLED): (Phase.DYING, Action.KILL),
     (Phase.READY, Event.EXITED): (Phase.WAITING, Action.RESTART_LATER),
     (Phase.READY, Event.FAILED_FOR_GOOD): (Phase.STOPPED, Action.GIVE_UP),
+    (Phase.READY, Event.ROLL): (Phase.ROLLING, Action.RETIRE),
     (Phase.READY, Event.STOP): (Phase.STOPPING, Action.TERMINATE),
     (Phase.READY, Event.KILL): (Phase.STOPPING, Action.KILL),
     (Phase.DYING, Event.EXITED): (Phase.WAITING, Action.RESTART_LATER),
     (Phase.DYING, Event.FAILED_FOR_GOOD): (Phase.STOPPED, Action.GIVE_UP),
     (Phase.DYING, Event.STOP): (Phase.STOPPING, Action.NOTHING),
     (Phase.DYING, Event.KILL): (Phase.STOPPING, Action.KILL),
+    (Phase.ROLLING, Event.EXITED): (Phase.STARTING, Action.SUCCEED),
+    (Phase.ROLLING, Event.OVERDUE): (Phase.ROLLING, Action.KILL),
+    (Phase.ROLLING, Event.STOP): (Phase.STOPPING, Action.NOTHING),
+    (Phase.ROLLING, Event.KILL): (Phase.STOPPING, Action.KILL),
     (Phase.STOPPING, Event.EXITED): (Phase.STOPPED, Action.NOTHING),
     (Phase.STOPPING, Event.FAILED_FOR_GOOD): (Phase.STOPPED, Action.NOTHING),
     (Phase.STOPPING, Event.KILL): (Phase.STOPPING, Action.KILL),

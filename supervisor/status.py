@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from pathlib import Path
 
 from stator.runtime.config import Config
 from stator.runtime.control import Counter, Role
-from stator.runtime.control_block import ControlBlock, LayoutMismatch, Slot
+from stator.runtime.control_block import ControlBlock, Slot
 from stator.runtime.exit_codes import ExitCode
 
-from .data_directory import ServiceRecord, read_service_record
+from .data_directory import ServiceRecord
+from .failure import ServiceFailure
 from .plan import range_of, title_of
+from .running import find_running
 
 
 def print_status(config: Config) -> int:
@@ -24,49 +25,17 @@ def print_status(config: Config) -> int:
     ``NOT_RUNNING`` if no service runs on the data directory, ``FAILURE`` if it may not be looked
     at.
     """
-    record = read_service_record(Path(config.storage.directory))
     try:
-        block = _open_block(record) if record else None
-    except PermissionError:
-        return _refuse("the service belongs to another user")
-    except LayoutMismatch:
-        return _refuse("the service runs another version of stator")
-    if record is None or block is None:
-        print("not running")
-        return ExitCode.NOT_RUNNING
-    for line in format_status(block, record, now_ns=time.monotonic_ns()):
-        print(line)
-    block.close()
+        with find_running(Path(config.storage.directory)) as service:
+            for line in format_status(service.block, service.record, now_ns=time.monotonic_ns()):
+                print(line)
+    except ServiceFailure as failure:
+        if failure.exit_code is ExitCode.NOT_RUNNING:
+            print(failure)
+        else:
+            print(f"stator: {failure}", file=sys.stderr)
+        return failure.exit_code
     return ExitCode.OK
-
-
-def _refuse(reason: str) -> int:
-    print(f"stator: {reason}", file=sys.stderr)
-    return ExitCode.FAILURE
-
-
-def _open_block(record: ServiceRecord) -> ControlBlock | None:
-    """Map the control block of the service's supervisor, ``None`` if that is gone.
-
-    After a crash the record is stale, and its process id may be that of any other process.
-    """
-    path = f"/proc/{record.pid}/fd/{record.control_fd}"
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except PermissionError:
-        raise
-    except OSError:
-        return None
-    try:
-        block = ControlBlock.attach(fd, writable=False)
-    except ValueError:
-        return None
-    finally:
-        os.close(fd)
-    if block.supervisor_pid == record.pid:
-        return block
-    block.close()
-    return None
 
 
 def format_status(block: ControlBlock, record: ServiceRecord, *, now_ns: int) -> Iterator[str]:

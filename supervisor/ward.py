@@ -39,6 +39,8 @@ class Ward:
         """Whether the present process, or the last one, became ready."""
         self.last_exit = 0
         """Return code of the last process, negative for a signal."""
+        self.generation = 0
+        """How many processes were started."""
         self.failed_starts = 0
         """How many processes in a row ended before they were ready."""
         self._service = service
@@ -47,17 +49,17 @@ class Ward:
         self._tell = tell
         self._log = _log.bind(child=plan.name)
         self._process: ChildProcess | None = None
-        self._generation = 0
         self._pause = 0.0
+        self._overdue: asyncio.TimerHandle | None = None
         self._ready_ns = 0
         self._is_silent = False
         self._wants_stack = False
 
     def spawn(self) -> None:
         """Start the next process; a failure to do so is reported like its death."""
-        self._generation += 1
+        self.generation += 1
         self.was_ready = self._is_silent = self._wants_stack = False
-        boot = self._service.boot_of(self.plan, self._generation)
+        boot = self._service.boot_of(self.plan, self.generation)
         try:
             process = ChildProcess(boot, self.plan.argv, self._service.environ)
         except OSError as error:
@@ -65,12 +67,20 @@ class Ward:
             self._note_end(ExitCode.FAILURE)
             return
         self._process = process
-        self._slot.begin(
-            pid=process.pid, generation=self._generation, started_ns=process.started_ns
-        )
+        self._slot.begin(pid=process.pid, generation=self.generation, started_ns=process.started_ns)
         self._loop.add_reader(process.ready_fd, self._on_ready, process)
         self._loop.add_reader(process.pidfd, self._on_exit, process)
-        self._log.debug("child spawned", child_pid=process.pid, generation=self._generation)
+        self._log.debug("child spawned", child_pid=process.pid, generation=self.generation)
+
+    def retire(self) -> None:
+        """Ask the process to drain and leave, and report ``OVERDUE`` if it takes too long.
+
+        The pauses before are forgotten: what its successor loads may be better.
+        """
+        self._pause = 0.0
+        grace = self._service.config.workers.grace_period
+        self._overdue = self._loop.call_later(grace, self._tell, self, Event.OVERDUE)
+        self.terminate()
 
     def terminate(self) -> None:
         """Ask the process to drain and leave."""
@@ -80,7 +90,7 @@ class Ward:
     def kill(self) -> None:
         """End the process at once; its end is reported as that of any other."""
         if self._process:
-            reason = "out of time" if self.phase is Phase.STOPPING else "silent for too long"
+            reason = "out of time" if self._is_leaving else "silent for too long"
             self._log.warning("child killed", child_pid=self._process.pid, reason=reason)
             self._process.send(signal.SIGKILL)
 
@@ -154,7 +164,13 @@ class Ward:
             self._ready_ns = time.monotonic_ns()
             self._tell(self, Event.BECAME_READY)
 
+    @property
+    def _is_leaving(self) -> bool:
+        return self.phase in (Phase.ROLLING, Phase.STOPPING)
+
     def _on_exit(self, process: ChildProcess) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
         self._loop.remove_reader(process.pidfd)
         self._loop.remove_reader(process.ready_fd)
         self._process = None
@@ -164,7 +180,7 @@ class Ward:
         self._note_end(code)
 
     def _log_end(self, process: ChildProcess, code: int) -> None:
-        is_expected = self.phase is Phase.STOPPING
+        is_expected = self._is_leaving
         log = self._log.debug if is_expected else self._log.warning
         stacks = {"stack": text} if (text := process.take_stacks()) else {}
         event = "child left" if is_expected else "child died"
@@ -173,6 +189,5 @@ class Ward:
     def _note_end(self, code: int) -> None:
         self.last_exit = code
         self.failed_starts += not self.was_ready
-        is_expected = self.phase is Phase.STOPPING
-        self._slot.end(ChildState.STOPPED if is_expected else ChildState.FAILED)
+        self._slot.end(ChildState.STOPPED if self._is_leaving else ChildState.FAILED)
         self._tell(self, Event.EXITED)

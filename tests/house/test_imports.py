@@ -76,6 +76,7 @@ PURE = [
     "runtime/signature.py",
     "runtime/state_codec.py",
     "supervisor/policy.py",
+    "supervisor/roll.py",
     "shards/lifecycle.py",
     "http/admission.py",
     "http/base64_forms.py",

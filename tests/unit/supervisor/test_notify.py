@@ -27,6 +27,10 @@ def test_lines_of_one_message_are_one_datagram(systemd: socket.socket, tmp_path:
     notifier.close()
 
 
+def test_the_clock_that_goes_with_a_reload_is_in_microseconds() -> None:
+    assert notify.clock(12_345_678_901) == "MONOTONIC_USEC=12345678"
+
+
 def test_an_address_with_an_at_sign_is_abstract(systemd: socket.socket) -> None:
     name = f"stator-test-{os.getpid()}"
     systemd.bind(f"\0{name}")

@@ -15,6 +15,8 @@ EVENTS = (
     Event.STALLED,
     Event.EXITED,
     Event.FAILED_FOR_GOOD,
+    Event.ROLL,
+    Event.OVERDUE,
     Event.STOP,
     Event.KILL,
     Event.ABANDON,
@@ -23,7 +25,7 @@ RESTART = (Phase.WAITING, Action.RESTART_LATER)
 GIVE_UP = (Phase.STOPPED, Action.GIVE_UP)
 GONE = (Phase.STOPPED, Action.NOTHING)
 EXPECTED: dict[Phase, tuple[tuple[Phase | None, Action], ...]] = {
-    Phase.WAITING: ((Phase.STARTING, Action.SPAWN), _, _, _, _, _, GONE, GONE, _),
+    Phase.WAITING: ((Phase.STARTING, Action.SPAWN), *(_,) * 7, GONE, GONE, _),
     Phase.STARTING: (
         _,
         (Phase.READY, Action.WELCOME),
@@ -31,6 +33,7 @@ EXPECTED: dict[Phase, tuple[tuple[Phase | None, Action], ...]] = {
         (Phase.DYING, Action.KILL),
         RESTART,
         GIVE_UP,
+        *(_, _),
         (Phase.STOPPING, Action.TERMINATE),
         (Phase.STOPPING, Action.KILL),
         _,
@@ -42,6 +45,8 @@ EXPECTED: dict[Phase, tuple[tuple[Phase | None, Action], ...]] = {
         (Phase.DYING, Action.KILL),
         RESTART,
         GIVE_UP,
+        (Phase.ROLLING, Action.RETIRE),
+        _,
         (Phase.STOPPING, Action.TERMINATE),
         (Phase.STOPPING, Action.KILL),
         _,
@@ -50,6 +55,16 @@ EXPECTED: dict[Phase, tuple[tuple[Phase | None, Action], ...]] = {
         *(_, _, _, _),
         RESTART,
         GIVE_UP,
+        *(_, _),
+        (Phase.STOPPING, Action.NOTHING),
+        (Phase.STOPPING, Action.KILL),
+        _,
+    ),
+    Phase.ROLLING: (
+        *(_, _, _, _),
+        (Phase.STARTING, Action.SUCCEED),
+        *(_, _),
+        (None, Action.KILL),
         (Phase.STOPPING, Action.NOTHING),
         (Phase.STOPPING, Action.KILL),
         _,
@@ -58,11 +73,11 @@ EXPECTED: dict[Phase, tuple[tuple[Phase | None, Action], ...]] = {
         *(_, _, _, _),
         GONE,
         GONE,
-        _,
+        *(_, _, _),
         (None, Action.KILL),
         (Phase.STOPPED, Action.ABANDON),
     ),
-    Phase.STOPPED: (_,) * 9,
+    Phase.STOPPED: (_,) * 11,
 }
 """By phase and event, in the order of ``EVENTS``; ``None`` is the same phase."""
 

@@ -29,6 +29,8 @@ def test_silence_is_reported_first_and_ended_later(
     assert judge(silent, limits) is event
 
 
-@pytest.mark.parametrize("phase", [Phase.WAITING, Phase.DYING, Phase.STOPPING, Phase.STOPPED])
+@pytest.mark.parametrize(
+    "phase", [Phase.WAITING, Phase.DYING, Phase.ROLLING, Phase.STOPPING, Phase.STOPPED]
+)
 def test_a_child_that_is_leaving_may_be_silent(phase: Phase) -> None:
     assert limits_of(phase, WORKERS) is None

@@ -13,6 +13,7 @@ from stator.runtime.control import ChildState, Counter, Role, ServiceState
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
 from stator.supervisor.data_directory import ServiceRecord, write_service_record
+from stator.supervisor.running import find_running
 from stator.supervisor.status import format_status, print_status
 
 
@@ -95,6 +96,12 @@ def test_a_child_that_outlived_the_supervisor_is_not_the_service(
     write_service_record(tmp_path, _record(block.fd, pid=heir.pid))
     assert _status(tmp_path) == ExitCode.NOT_RUNNING
     heir.communicate(b"\n", timeout=10)
+
+
+def test_status_looks_at_what_runs_and_changes_nothing(block: ControlBlock, tmp_path: Path) -> None:
+    write_service_record(tmp_path, _record(block.fd))
+    with find_running(tmp_path) as service, pytest.raises(TypeError):
+        service.block.count_stopped_roll()
 
 
 def test_a_service_of_another_version_is_not_guessed_at(
