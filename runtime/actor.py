@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from .calling import CALLER
+from .declarations import Event
 from .definition import RESERVED, read_class
 from .errors import StateNotEnabled, VarsNotEnabled
 
 if TYPE_CHECKING:
+    from .conn import Conn
     from .handles import ActorClient
     from .keys import Key
     from .log import Logger
+    from .raw_http import Request
 
 T = TypeVar("T")
 
@@ -36,7 +40,11 @@ class Host(Protocol):
     def aborted(self) -> bool: ...
     @property
     def abort_signal(self) -> asyncio.Event: ...
+    @property
+    def conns(self) -> Mapping[str, Conn]: ...
 
+    def broadcast(self, event: Event[Any] | str, args: tuple[Any, ...]) -> None: ...
+    def sleep(self) -> None: ...
     async def save_state(self) -> None: ...
     def destroy(self) -> None: ...
     def keep_awake(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]: ...
@@ -51,6 +59,7 @@ class Actor:
 
     if TYPE_CHECKING:
         state: Any
+        conn_state: Any
         vars: Any
 
     _host: Host
@@ -110,6 +119,42 @@ class Actor:
         """Set as soon as shutdown of this actor begins."""
         return self._host.abort_signal
 
+    @property
+    def conn(self) -> Conn | None:
+        """The caller's connection: of the WebSocket it came by or, for a stateless call or raw
+        HTTP request, one that lives as long as that. ``None`` where nobody calls from outside."""
+        caller = CALLER.get()
+        return caller.conn if caller is not None and caller.actor is self else None
+
+    @property
+    def conns(self) -> Mapping[str, Conn]:
+        """The live connections by id; a view, of which a snapshot is iterated."""
+        return self._host.conns
+
+    @property
+    def request(self) -> Request | None:
+        """Inside connection hooks, the HTTP request that opened the connection."""
+        caller = CALLER.get()
+        return caller.request if caller is not None and caller.actor is self else None
+
+    def broadcast(self, event: Event[Any] | str, *args: Any) -> None:
+        """Send an event to every connection subscribed to it; returns at once.
+
+        It leaves once the changes made before it are durable, in order with the replies of each
+        connection. Delivery is at most once (semantics page, section 6.4). Raises
+        ``actor.validation_error`` for a payload that is not what the event declares and
+        ``actor.output_not_serializable`` for one that cannot be sent.
+        """
+        self._host.broadcast(event, args)
+
+    def sleep(self) -> None:
+        """Ask for this actor to leave memory until it is needed again; returns at once.
+
+        The running handler goes on and its reply is delivered. Hibernatable connections stay open
+        (semantics page, sections 2.7 and 6.5).
+        """
+        self._host.sleep()
+
     async def save_state(self) -> None:
         """Return once every change made so far is durable.
 
@@ -134,5 +179,5 @@ class Actor:
 
 
 RESERVED.update(name for name in vars(Actor) if not name.startswith("_"))
-RESERVED.update({"state", "vars", "conn", "conns", "broadcast", "queue", "schedule", "cron"})
-RESERVED.update({"kv", "db", "sleep", "wait_until", "request", "options", "_host"})
+RESERVED.update({"state", "conn_state", "vars", "queue", "schedule", "cron", "kv", "db"})
+RESERVED.update({"wait_until", "options", "_host"})

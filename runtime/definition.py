@@ -40,6 +40,12 @@ HOOKS = frozenset(
         "on_sleep",
         "on_destroy",
         "on_before_action_response",
+        "on_before_connect",
+        "create_conn_state",
+        "on_connect",
+        "on_disconnect",
+        "on_request",
+        "on_websocket",
     }
 )
 """Methods the runtime calls by name (python-api, section 3)."""
@@ -47,12 +53,18 @@ HOOKS = frozenset(
 START_HOOKS = frozenset({"on_migrate", "create_state", "on_create", "create_vars", "on_wake"})
 """Hooks of creation and wake; their arguments are validated like those of an action."""
 
+PARAMS_HOOKS = frozenset({"on_before_connect", "create_conn_state"})
+"""Hooks that get the client's connection parameters, validated in the same way."""
+
+CONNECTION_HOOKS = PARAMS_HOOKS | {"on_connect", "on_disconnect"}
+"""Hooks around every connection, also around the short one that carries a single call."""
+
 _ABSENT: Any = object()
 _OF_THE_CLASS: tuple[type[Any], ...] = (staticmethod, classmethod)
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """How ``state`` or ``vars`` of a new actor begins: a value to copy, a type to build, or not."""
+    """How ``state`` and its like begin: with a value to copy, a type to build, or not at all."""
 
     value: Any = _ABSENT
     annotation: Any = _ABSENT
@@ -73,6 +85,7 @@ class ClassBody(msgspec.Struct, frozen=True):
     """What the body of an actor class declares; inherited by subclasses."""
 
     state: Slot
+    conn_state: Slot
     vars: Slot
     rename: str | None
     options: Options
@@ -97,12 +110,16 @@ class ActorDefinition:
     __slots__ = (
         "actions",
         "cls",
+        "conn_state",
+        "conn_state_codec",
         "events",
+        "has_conn_state",
         "has_state",
         "has_vars",
         "hook_parameters",
         "hooks",
         "is_durable",
+        "is_guarded",
         "name",
         "queues",
         "settings",
@@ -126,7 +143,8 @@ class ActorDefinition:
         self.is_durable = self.settings.durability == "commit"
         self.hooks = frozenset(hook for hook in HOOKS if hasattr(cls, hook))
         self.hook_parameters = {
-            hook: Parameters(getattr(cls, hook), hook) for hook in self.hooks & START_HOOKS
+            hook: Parameters(getattr(cls, hook), hook)
+            for hook in self.hooks & (START_HOOKS | PARAMS_HOOKS)
         }
         self.state = _resolve_slot(cls, "state", body.state)
         self.vars = body.vars
@@ -134,12 +152,23 @@ class ActorDefinition:
             self.vars = _resolve_slot(cls, "vars", body.vars)
         self.has_state = body.state.is_declared or "create_state" in self.hooks
         self.has_vars = body.vars.is_declared or "create_vars" in self.hooks
-        self.state_codec = _make_codec(name, self.state)
+        self.state_codec = _make_codec(f"the state of {name}", self.state)
+        self.conn_state = _resolve_slot(cls, "conn_state", body.conn_state)
+        self.has_conn_state = body.conn_state.is_declared or "create_conn_state" in self.hooks
+        self.conn_state_codec = _make_codec(f"the conn_state of {name}", self.conn_state)
+        self.is_guarded = self.has_conn_state or not CONNECTION_HOOKS.isdisjoint(self.hooks)
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}
         self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
         if body.state.is_declared and "create_state" not in self.hooks:
             self._check_initial_state()
+        if body.conn_state.is_declared and "create_conn_state" not in self.hooks:
+            self.initial_conn_state()
+
+    @property
+    def wants_requests(self) -> bool:
+        """Whether a hook may look at the request behind a single call."""
+        return not CONNECTION_HOOKS.isdisjoint(self.hooks)
 
     def initial_state(self) -> Any:
         """Return the state of a new actor that has no ``create_state``."""
@@ -148,6 +177,10 @@ class ActorDefinition:
     def initial_vars(self) -> Any:
         """Return the vars of a starting actor that has no ``create_vars``."""
         return _initial_value(self.vars, f"the vars of {self.name}")
+
+    def initial_conn_state(self) -> Any:
+        """Return the state of a new connection of a class without ``create_conn_state``."""
+        return _initial_value(self.conn_state, f"the conn_state of {self.name}")
 
     def _check_initial_state(self) -> None:
         state = self.initial_state()
@@ -158,7 +191,7 @@ class ActorDefinition:
 
 
 def read_class(cls: type[Any], rename: str | None) -> None:
-    """Check a new actor class and take ``state`` and ``vars`` out of its body.
+    """Check a new actor class and take ``state``, ``conn_state`` and ``vars`` out of its body.
 
     They become attributes of each instance, so that reading ``self.state`` costs what reading any
     attribute costs. Raises :class:`DefinitionError`.
@@ -177,6 +210,7 @@ def read_class(cls: type[Any], rename: str | None) -> None:
         raise DefinitionError(f"{cls.__qualname__}.options is an Options(...), not {options!r}")
     cls.__stator_body__ = ClassBody(
         state=_take_slot(cls, "state", inherited.state if inherited else Slot()),
+        conn_state=_take_slot(cls, "conn_state", inherited.conn_state if inherited else Slot()),
         vars=_take_slot(cls, "vars", inherited.vars if inherited else Slot()),
         rename=rename,
         options=options,
@@ -307,11 +341,11 @@ def _resolve_slot(cls: type[Any], name: str, slot: Slot) -> Slot:
     return slot
 
 
-def _make_codec(name: str, slot: Slot) -> StateCodec:
+def _make_codec(what: str, slot: Slot) -> StateCodec:
     try:
         return StateCodec(Any if slot.annotation is _ABSENT else slot.annotation)
     except TypeError as error:
-        raise DefinitionError(f"the state of {name}: {error}") from error
+        raise DefinitionError(f"{what}: {error}") from error
 
 
 def _initial_value(slot: Slot, what: str) -> Any:

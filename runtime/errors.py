@@ -221,6 +221,42 @@ class ApiRouteNotFound(CallerError):
     known = ("api", "not_found", 404)
 
 
+class ClientLeft(CallerError):
+    """The client closed its connection before the end."""
+
+    known = ("guard", "tunnel_request_aborted", 499)
+
+
+class UnsupportedEncoding(CallerError):
+    """A connection speaks json, cbor or bare: offer the subprotocol rivet_encoding.bare."""
+
+    known = ("actor", "unsupported_websocket_encoding", 400)
+
+
+class WebSocketNotSupported(CallerError):
+    """There is no WebSocket on this path: connect to /gateway/{actor}/connect."""
+
+    known = ("guard", "websocket_not_supported", 400)
+
+
+class MalformedParams(CallerError):
+    """The connection parameters are not JSON."""
+
+    known = ("guard", "websocket_closed_before_open", 400)
+
+
+class ParamsTooLarge(CallerError):
+    """The connection parameters are larger than limits.max_params_size."""
+
+    known = ("guard", "params_too_large", 400)
+
+
+class ConnectionNotRestored(CallerError):
+    """The actor no longer knows this connection; connect again."""
+
+    known = ("connection", "restore_not_found", 404)
+
+
 class InvalidInput(CallerError):
     """The combination of parameters makes no sense."""
 

@@ -1,4 +1,4 @@
-"""Running an action: decode, validate, call, capture, answer.
+"""Running an action: find it, validate, call, capture, answer.
 
 A plain action runs to its end inside the link's read callback: no task, no timer, no future.
 An ``async`` one gets a task and a timer. Actions of one actor run concurrently; there is no lock
@@ -10,141 +10,148 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stator.runtime.awaiting import result_of
+from stator.runtime.calling import CALLER, Caller
 from stator.runtime.control import Counter
 from stator.runtime.definition import ActionDefinition
-from stator.runtime.error_views import public_view
+from stator.runtime.error_views import ErrorView, public_view
 from stator.runtime.errors import (
     ActionNotFound,
     ActionTimedOut,
     ActorError,
-    ActorRestarting,
     OutgoingTooLong,
 )
-from stator.runtime.link.frames import Answer, Call
-from stator.runtime.protocol.actions import decode_action_request, encode_action_response
-from stator.runtime.protocol.envelope import answer_version
-from stator.runtime.protocol.error_bodies import ActorSpecifier, encode_error
 
-from .batch import ReplyPort
-from .cell import Cell
 from .lifecycle import Status
-from .refusals import refuse
+
+if TYPE_CHECKING:
+    from .cell import Cell
 
 EAGER_TASKS = sys.version_info >= (3, 12)
 """From 3.12 a task can run to its first suspension at once, which most actions never reach."""
 
 
+class ActionCaller(Caller, Protocol):
+    """Gets the outcome of one action: one of :meth:`answer`, :meth:`reject`, :meth:`drop`."""
+
+    @property
+    def cell(self) -> Cell: ...
+    @property
+    def ray_id(self) -> str:
+        """What the log calls the request by."""
+        ...
+
+    def encode(self, output: object) -> bytes:
+        """Encode the output. Raises ``actor.output_not_serializable``."""
+        ...
+
+    def answer(self, body: bytes) -> None:
+        """Send the encoded output, behind the actor's changes."""
+        ...
+
+    def reject(self, view: ErrorView) -> None:
+        """Send an error, behind the actor's changes."""
+        ...
+
+    def drop(self) -> None:
+        """Let go of a call whose actor left memory meanwhile."""
+        ...
+
+
 class ActionRunner:
     """Runs the actions of one worker."""
 
-    def __init__(self, counters: list[int], *, max_response_bytes: int, expose: bool) -> None:
+    def __init__(self, counters: list[int], *, max_message_bytes: int, expose: bool) -> None:
         """``expose`` shows callers the text of unexpected errors, for development."""
         self._counters = counters
-        self._max_response_bytes = max_response_bytes
+        self.max_message_bytes = max_message_bytes
         self._expose = expose
         self._loop = asyncio.get_running_loop()
 
-    def run(self, cell: Cell, call: Call, body: bytes, port: ReplyPort) -> None:
-        """Run one action of a ready actor; its answer goes to ``port``."""
+    def run(self, caller: ActionCaller, name: str, arguments: Sequence[Any]) -> None:
+        """Run one action of a ready actor for ``caller``."""
         self._counters[Counter.ACTIONS] += 1
-        version = 0
+        cell = caller.cell
+        token = CALLER.set(caller)
         try:
-            action = cell.definition.actions.get(call.action)
+            action = cell.definition.actions.get(name)
             if action is None:
-                raise ActionNotFound(f"{cell.name} has no action '{call.action}'")
-            arguments, version = decode_action_request(call.encoding, body)
+                raise ActionNotFound(f"{cell.name} has no action '{name}'")
             output = action.method(cell.actor, *action.parameters.bind(arguments))
-        except BaseException as error:
-            self.fail(cell, call, version or answer_version(call.encoding, body), port, error)
+            if (
+                action.is_async
+                or "on_before_action_response" in cell.definition.hooks
+                or hasattr(output, "__await__")
+            ):
+                RunningAction(self, caller, action).start(arguments, output)
+                return
+        except BaseException as error:  # user code must not end the worker
+            self.fail(caller, name, error)
             return
-        if (
-            action.is_async
-            or "on_before_action_response" in cell.definition.hooks
-            or hasattr(output, "__await__")
-        ):
-            _RunningAction(self, cell, call, version, port, action).start(arguments, output)
-        else:
-            self.finish(cell, call, version, port, output)
+        finally:
+            CALLER.reset(token)
+        self.finish(caller, name, output)
 
-    def finish(self, cell: Cell, call: Call, version: int, port: ReplyPort, output: object) -> None:
+    def finish(self, caller: ActionCaller, name: str, output: object) -> None:
         """Answer with the output of an action that ended well."""
+        cell = caller.cell
         if cell.status is Status.GONE:
-            refuse(port, call.id, ActorRestarting(metadata={"retryable": True}))
+            caller.drop()
             return
         try:
             cell.shard.capture(cell)
-            body = encode_action_response(call.encoding, version, output)
-            if len(body) > self._max_response_bytes:
+            body = caller.encode(output)
+            if len(body) > self.max_message_bytes:
                 raise OutgoingTooLong(
                     f"the answer has {len(body)} bytes, "
-                    f"limits.max_outgoing_message_size allows {self._max_response_bytes}"
+                    f"limits.max_outgoing_message_size allows {self.max_message_bytes}"
                 )
         except Exception as error:
-            self.fail(cell, call, version, port, error)
+            self.fail(caller, name, error)
             return
-        row = cell.row
-        answer = Answer(call.id, 200, row.actor_id, row.generation, row.key)
-        cell.shard.answer(cell, port, answer, body)
+        caller.answer(body)
 
-    def fail(
-        self, cell: Cell, call: Call, version: int, port: ReplyPort, error: BaseException
-    ) -> None:
+    def fail(self, caller: ActionCaller, name: str, error: BaseException) -> None:
         """Answer with what the caller may see of ``error``; log it if it is nobody's intent."""
         self._counters[Counter.ERRORS] += 1
+        cell = caller.cell
         if cell.status is Status.GONE:
-            refuse(port, call.id, ActorRestarting(metadata={"retryable": True}))
+            caller.drop()
             return
         try:
             cell.shard.capture(cell)
         except Exception as capture_error:
             error = capture_error
         if not isinstance(error, ActorError) or error.status >= 500:
-            cell.log.error("action failed", action=call.action, ray_id=call.ray_id, exc_info=error)
-        view = public_view(error, expose=self._expose)
-        row = cell.row
-        specifier = ActorSpecifier(row.actor_id, row.generation, row.key)
-        body = encode_error(call.encoding, version, view, specifier)
-        answer = Answer(call.id, view.status, row.actor_id, row.generation, row.key)
-        cell.shard.answer(cell, port, answer, body)
+            cell.log.error("action failed", action=name, ray_id=caller.ray_id, exc_info=error)
+        caller.reject(self.view(error))
+
+    def view(self, error: BaseException) -> ErrorView:
+        """Return what a client may see of ``error``."""
+        return public_view(error, expose=self._expose)
 
 
-class _RunningAction:
+class RunningAction:
     """An action that is awaited."""
 
-    __slots__ = (
-        "_action",
-        "_answered",
-        "_call",
-        "_cell",
-        "_port",
-        "_runner",
-        "_task",
-        "_timer",
-        "_version",
-    )
+    __slots__ = ("_action", "_answered", "_caller", "_runner", "_task", "_timer")
 
     def __init__(
-        self,
-        runner: ActionRunner,
-        cell: Cell,
-        call: Call,
-        version: int,
-        port: ReplyPort,
-        action: ActionDefinition,
+        self, runner: ActionRunner, caller: ActionCaller, action: ActionDefinition
     ) -> None:
         self._runner = runner
-        self._cell = cell
-        self._call = call
-        self._version = version
-        self._port = port
+        self._caller = caller
         self._action = action
         self._answered = False
 
-    def start(self, arguments: list[Any], output: Any) -> None:
-        self._cell.enter()
+    def start(self, arguments: Sequence[Any], output: Any) -> None:
+        """Await ``output``, which the action gave for ``arguments``."""
+        caller = self._caller
+        caller.cell.enter()
+        caller.cell.calls[caller] = self
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._action.timeout, self._on_timeout)
         work = self._run(arguments, output)
@@ -153,17 +160,23 @@ class _RunningAction:
         else:
             self._task = loop.create_task(work)
 
-    async def _run(self, arguments: list[Any], output: Any) -> None:
+    def reject(self, error: ActorError) -> None:
+        """Answer now, before the action has ended; its outcome will be dropped."""
+        if not self._answered:
+            self._answered = True
+            self._runner.fail(self._caller, self._action.name, error)
+
+    async def _run(self, arguments: Sequence[Any], output: Any) -> None:
         try:
             output = await self._outcome(arguments, output)
-        except BaseException as error:
+        except BaseException as error:  # user code must not end the worker
             self._settle(error, None)
         else:
             self._settle(None, output)
 
-    async def _outcome(self, arguments: list[Any], output: Any) -> Any:
+    async def _outcome(self, arguments: Sequence[Any], output: Any) -> Any:
         output = await result_of(output)
-        cell = self._cell
+        cell = self._caller.cell
         if "on_before_action_response" in cell.definition.hooks:
             hook: Any = cell.actor
             replaced = hook.on_before_action_response(self._action.name, tuple(arguments), output)
@@ -172,28 +185,28 @@ class _RunningAction:
 
     def _settle(self, error: BaseException | None, output: Any) -> None:
         self._timer.cancel()
-        cell, call = self._cell, self._call
-        cell.leave()
+        caller = self._caller
+        cell = caller.cell
+        cell.calls.pop(caller, None)
         if self._answered:
             self._settle_late(error)
         elif error is None:
-            self._runner.finish(cell, call, self._version, self._port, output)
+            self._runner.finish(caller, self._action.name, output)
         else:
-            self._runner.fail(cell, call, self._version, self._port, error)
+            self._runner.fail(caller, self._action.name, error)
+        cell.leave()
 
     def _settle_late(self, error: BaseException | None) -> None:
-        cell = self._cell
+        cell = self._caller.cell
         cell.log.warning(
             "action ended after its time limit; its result was dropped",
-            action=self._call.action,
+            action=self._action.name,
             exc_info=error,
         )
         if cell.status is not Status.GONE:
             cell.shard.capture_quietly(cell)
 
     def _on_timeout(self) -> None:
-        self._answered = True
-        error = ActionTimedOut(
-            f"{self._action.name} did not finish within {self._action.timeout:g} s"
+        self.reject(
+            ActionTimedOut(f"{self._action.name} did not finish within {self._action.timeout:g} s")
         )
-        self._runner.fail(self._cell, self._call, self._version, self._port, error)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from stator.runtime.link.frames import Reply
+from stator.runtime.link.frames import AnyFrame
 from stator.runtime.storage import Writes
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class ReplyPort(Protocol):
-    """Where replies go: a link, or a caller in this process."""
+    """Where output goes: a link, a connection, or a caller in this process."""
 
-    def send(self, header: Reply, payload: bytes = b"") -> None: ...
+    def send(self, header: AnyFrame, payload: bytes = b"") -> None: ...
 
 
-Output = tuple["Cell", ReplyPort, Reply, bytes]
+Output = tuple["Cell", ReplyPort, AnyFrame, bytes]
 """The actor it is of, and what to send where."""
 
 

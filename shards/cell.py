@@ -7,29 +7,36 @@ is this object, the instance and its state, with no task and no timer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stator.runtime.actor import Actor
+from stator.runtime.conn import Conn
+from stator.runtime.declarations import Event
 from stator.runtime.definition import ActorDefinition
 from stator.runtime.errors import ActorStopping, StorageUnavailable
+from stator.runtime.events import check_payload, resolve_event
 from stator.runtime.handles import ActorClient
 from stator.runtime.keys import Key, deserialize_key
-from stator.runtime.link.frames import Call, Request
+from stator.runtime.link.frames import ToActor
 from stator.runtime.log import Logger
 from stator.runtime.state_codec import StateTracker
 from stator.runtime.storage import ActorRow
 
-from .batch import Batch, ReplyPort
+from .batch import Batch, Output, ReplyPort
 from .lifecycle import ENDING, Status
+from .topics import Topics
+from .visits import LiveConns, Visit
 
 if TYPE_CHECKING:
+    from .actions import ActionCaller, ActionRunner, RunningAction
+    from .connections import Connection
     from .shard import Shard
 
 Identity = tuple[str, str, str]
 """Namespace, name, serialised key."""
 
-Held = tuple[Call, bytes, ReplyPort]
+Held = tuple[ToActor, bytes, ReplyPort]
 """A request that waits for the actor."""
 
 
@@ -43,6 +50,7 @@ class Cell:
         "_log",
         "actor",
         "batch",
+        "calls",
         "definition",
         "held",
         "identity",
@@ -51,7 +59,12 @@ class Cell:
         "running",
         "shard",
         "status",
+        "tasks",
+        "topics",
+        "touched",
         "tracker",
+        "unsent",
+        "visits",
     )
 
     actor: Actor
@@ -68,6 +81,17 @@ class Cell:
         """The last batch with a change of this actor that is not on disk yet."""
         self.tracker: StateTracker | None = None
         """Remembers the stored state; ``None`` for an actor without state."""
+        self.visits: dict[str, Visit] = {}
+        """Who is in ``self.conns``, by connection id."""
+        self.calls: dict[ActionCaller, RunningAction] = {}
+        """The actions that are awaited."""
+        self.tasks: set[asyncio.Task[None]] = set()
+        """What serves raw HTTP requests and is cancelled when the grace period is over."""
+        self.topics = Topics()
+        self.touched: dict[Connection, None] = {}
+        """Connections whose state may differ from what is stored."""
+        self.unsent: list[Output] | None = None
+        """What the actor emitted in this turn."""
         self.held: list[Held] = []
         self.running = 0
         """How many actions, hooks and background awaitables are under way."""
@@ -120,6 +144,17 @@ class Cell:
             self._abort = asyncio.Event()
         return self._abort
 
+    @property
+    def conns(self) -> Mapping[str, Conn]:
+        return LiveConns(self)
+
+    def broadcast(self, event: Event[Any] | str, args: tuple[Any, ...]) -> None:
+        name, declared = resolve_event(self.definition.events, event)
+        self.topics.broadcast(self, name, check_payload(declared, args))
+
+    def sleep(self) -> None:
+        self.shard.sleep(self)
+
     async def save_state(self) -> None:
         self.shard.capture(self, urgent=True)
         await self.wait_committed()
@@ -136,6 +171,20 @@ class Cell:
         return future
 
     # -- what the shard does with it
+
+    @property
+    def runner(self) -> ActionRunner:
+        """What runs the actor's actions."""
+        return self.shard.runner
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the background; what it raises is logged."""
+        self.shard.spawn(work)
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Let ``task`` be cancelled when the grace period of a stop is over."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     @property
     def generation(self) -> int:
@@ -165,9 +214,8 @@ class Cell:
         if self.status is Status.GONE:
             raise StorageUnavailable  # the batch may have been written without this actor's part
 
-    def hold(self, request: Request, payload: bytes, port: ReplyPort) -> None:
+    def hold(self, request: ToActor, payload: bytes, port: ReplyPort) -> None:
         """Keep a request until the actor can take it."""
-        assert isinstance(request, Call)
         self.held.append((request, payload, port))
 
     def take_held(self) -> list[Held]:

@@ -31,6 +31,7 @@ from stator.runtime.link.frames import (
     Request,
     ResolveNamespace,
     Result,
+    SleepActor,
     encode_payload,
 )
 from stator.runtime.storage import ActorQuery, ActorRow, InsertNamespace
@@ -73,6 +74,9 @@ class ControlApi:
                 return await self._list_names(request)
             case DestroyActor():
                 await self._destroy(request)
+                return None
+            case SleepActor():
+                await self._sleep(request)
                 return None
             case ResolveNamespace():
                 return await self._resolve_namespace(request)
@@ -209,6 +213,22 @@ class ControlApi:
             await cell.changed()
         if await shard.store.find_by_id(request.actor_id) is not None:
             raise StorageUnavailable
+
+    async def _sleep(self, request: SleepActor) -> None:
+        shard = self._shard(request.shard)
+        cell = shard.by_id.get(request.actor_id)
+        if cell is None:
+            row = await shard.store.find_by_id(request.actor_id)
+            if row is None or row.namespace != request.namespace:
+                raise ActorNotFound
+            return
+        if cell.identity[0] != request.namespace:
+            raise ActorNotFound
+        while cell.status is Status.STARTING:
+            await cell.changed()
+        cell.sleep()
+        while cell.status is not Status.GONE:
+            await cell.changed()
 
     async def _loaded(self, shard: Shard, identity: Identity) -> None:
         """Return once nobody is looking the actor up."""

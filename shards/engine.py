@@ -27,7 +27,17 @@ from stator.runtime.errors import (
 )
 from stator.runtime.handles import ActorClient
 from stator.runtime.ids import RANDOM_BYTES, make_actor_id
-from stator.runtime.link.frames import Call, Request, Resolution
+from stator.runtime.link.frames import (
+    Call,
+    ConnectionKind,
+    OpenConnection,
+    OpenExchange,
+    Request,
+    Resolution,
+    Result,
+    ToActor,
+    WakeActor,
+)
 from stator.runtime.log import Logger
 from stator.runtime.registry import Registry
 from stator.runtime.storage import (
@@ -40,21 +50,19 @@ from stator.runtime.storage import (
 from . import stopping
 from .actions import ActionRunner
 from .batch import ReplyPort
+from .calls import SingleCall
 from .cell import Cell, Held, Identity
 from .control_api import ControlApi
+from .exchanges import open_exchange
+from .gateway_link import GatewayLink
+from .gateways import Gateways
+from .hibernation import claim, connections_of, suspend_connections
 from .lifecycle import HOLDS_REQUESTS, Status
 from .local_calls import Route, WorkerTransport
+from .opening import open_connection, serve_raw
 from .refusals import refuse
-from .shard import Shard
+from .shard import Limits, Shard
 from .starting import has_start_hooks, start_plain, start_with_hooks
-
-
-class EngineLimits:
-    """The limits a worker applies itself; the gateway applies the others before."""
-
-    def __init__(self, *, max_response_bytes: int = 1 << 20, max_held: int = 10_000) -> None:
-        self.max_response_bytes = max_response_bytes
-        self.max_held = max_held
 
 
 class Engine:
@@ -68,41 +76,44 @@ class Engine:
         *,
         total_shards: int,
         commit_interval: float = 0.0,
-        limits: EngineLimits | None = None,
+        limits: Limits | None = None,
         counters: list[int] | None = None,
         route: Route | None = None,
         expose_errors: bool = False,
     ) -> None:
         """``stores`` are open; ``route`` reaches shards of other workers."""
-        limits = limits or EngineLimits()
         self.registry = registry
         self.total_shards = total_shards
         self.counters = [0] * 16 if counters is None else counters
+        self.limits = limits or Limits()
+        self.runner = ActionRunner(
+            self.counters, max_message_bytes=self.limits.max_response_bytes, expose=expose_errors
+        )
+        self._gateways = Gateways()
+        self.find_gateway = self._gateways.find
+        self.greet = self._gateways.greet
+        self.miss = self._gateways.miss
+        self._background: set[asyncio.Task[None]] = set()
         self.shards = {
             number: Shard(number, store, self, log, commit_interval=commit_interval)
             for number, store in stores.items()
         }
         self.log = log
         self._route = route
-        self._max_held = limits.max_held
-        self._runner = ActionRunner(
-            self.counters, max_response_bytes=limits.max_response_bytes, expose=expose_errors
-        )
         self._control = ControlApi(self)
         self._looking_up: dict[str, list[Held]] = {}
-        self._background: set[asyncio.Task[None]] = set()
         self._draining = False
 
     # -- requests
 
     def accept(self, request: Request, payload: bytes, port: ReplyPort) -> None:
         """Take one request; exactly one reply goes to ``port``."""
-        if type(request) is Call:
+        if isinstance(request, ToActor):
             self._accept_call(request, payload, port)
         else:
             self.spawn(self._control.serve(request, port))
 
-    def _accept_call(self, call: Call, payload: bytes, port: ReplyPort) -> None:
+    def _accept_call(self, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         shard = self.shards.get(call.shard)
         if shard is None or self._draining:
             closed = ServiceUnavailable() if self._draining else ShardUnavailable()
@@ -121,15 +132,27 @@ class Engine:
                 return
         self._deliver(cell, call, payload, port)
 
-    def _deliver(self, cell: Cell, call: Call, payload: bytes, port: ReplyPort) -> None:
+    def _deliver(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         if cell.status is Status.READY:
-            self._runner.run(cell, call, payload, port)
+            self._serve(cell, call, payload, port)
         elif cell.status not in HOLDS_REQUESTS:
             refuse(port, call.id, ActorStopping())
-        elif len(cell.held) >= self._max_held:
+        elif len(cell.held) >= self.limits.max_held:
             refuse(port, call.id, Overloaded())
         else:
             cell.hold(call, payload, port)
+
+    def _serve(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None:
+        if type(call) is Call:
+            SingleCall(cell, call, payload, port).start()
+        elif not isinstance(port, GatewayLink):
+            raise TypeError("only a gateway has clients that open connections")
+        elif isinstance(call, OpenConnection):
+            open_connection(cell, call, payload, port)
+        elif isinstance(call, OpenExchange):
+            open_exchange(cell, call, port)
+        else:
+            port.send(Result(call.id))  # it is awake: that was all
 
     # -- bringing actors into memory
 
@@ -152,16 +175,18 @@ class Engine:
             self.begin(cell, row)
         else:
             creators = [
-                call for call, _, _ in cell.held if call.resolution == Resolution.GET_OR_CREATE
+                call
+                for call, _, _ in cell.held
+                if not isinstance(call, WakeActor) and call.resolution == Resolution.GET_OR_CREATE
             ]
             if creators:
                 self.begin(cell, self.create_row(cell, creators[0].input))
             else:
                 self._give_up(cell, ActorNotFound())
 
-    def _look_up_id(self, shard: Shard, call: Call, payload: bytes, port: ReplyPort) -> None:
+    def _look_up_id(self, shard: Shard, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         waiting = self._looking_up.get(call.key)
-        if waiting is not None and len(waiting) >= self._max_held:
+        if waiting is not None and len(waiting) >= self.limits.max_held:
             refuse(port, call.id, Overloaded())
             return
         if waiting is not None:
@@ -189,7 +214,7 @@ class Engine:
             else:
                 self._deliver_held(cell, call, payload, port)
 
-    def _deliver_held(self, cell: Cell, call: Call, payload: bytes, port: ReplyPort) -> None:
+    def _deliver_held(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         """Deliver a request that waited: the actor of its id may have a successor by now."""
         is_by_id = call.resolution == Resolution.BY_ID
         if is_by_id and cell.status is not Status.LOADING and cell.row.actor_id != call.key:
@@ -254,6 +279,10 @@ class Engine:
         if cell.status is not Status.STARTING:
             return  # destroyed by its own hook, or its storage was lost meanwhile
         cell.become(Status.READY)
+        for connection in connections_of(cell):
+            claim(connection)
+            if connection.kind is ConnectionKind.RAW:
+                serve_raw(connection, restored=True)
         for call, payload, port in cell.take_held():
             self._deliver_held(cell, call, payload, port)
 
@@ -274,6 +303,8 @@ class Engine:
     def _give_up(self, cell: Cell, error: BaseException) -> None:
         """Drop an actor that cannot serve and tell those who wait for it."""
         cell.shard.remove(cell)
+        for connection in connections_of(cell):
+            connection.detach()
         for call, _, port in cell.take_held():
             refuse(port, call.id, error)
 
@@ -285,7 +316,7 @@ class Engine:
 
     def begin_destroy(self, cell: Cell) -> None:
         """Destroy an actor in the background; its row is marked already."""
-        self.spawn(self._destroy(cell, stopping.destroy(cell)))
+        self.spawn(self._leave(cell, stopping.destroy(cell)))
 
     def destroy_stored(self, shard: Shard, row: ActorRow) -> Cell | None:
         """Destroy an actor that is not in memory, without starting it (semantics page, 2.8).
@@ -303,16 +334,21 @@ class Engine:
         shard.by_id[row.actor_id] = cell
         cell.become(Status.DELETED)
         shard.write(DeleteActor(row.pk), cell)
-        self.spawn(self._destroy(cell, cell.wait_committed()))
+        self.spawn(self._leave(cell, cell.wait_committed()))
         return cell
 
-    async def _destroy(self, cell: Cell, work: Coroutine[Any, Any, None]) -> None:
+    def begin_sleep(self, cell: Cell) -> None:
+        """Put an actor to sleep in the background."""
+        self.spawn(self._leave(cell, stopping.sleep(cell)))
+
+    async def _leave(self, cell: Cell, work: Coroutine[Any, Any, None]) -> None:
+        status = cell.status
         try:
             await work
         except StorageUnavailable:
-            # The mark is not on disk: the actor lives on, as its caller was told. Or it is, and
-            # the next opening of the shard deletes the rows.
-            cell.log.error("actor could not be destroyed")
+            # A mark of destruction is not on disk: the actor lives on, as its caller was told. Or
+            # it is, and the next opening of the shard deletes the rows.
+            cell.log.error("actor could not be stopped in an orderly way", status=status.value)
         held = cell.take_held()
         cell.shard.remove(cell)
         for call, payload, port in held:
@@ -327,7 +363,11 @@ class Engine:
             for cell in shard.by_identity.values()
             if cell.status is Status.READY
         ]
-        with_work = [cell for cell in cells if cell.running or "on_sleep" in cell.definition.hooks]
+        with_work = [
+            cell
+            for cell in cells
+            if cell.running or cell.visits or "on_sleep" in cell.definition.hooks
+        ]
         await asyncio.gather(*map(stopping.drain, with_work))
         for cell in cells:
             if cell not in with_work:
@@ -337,6 +377,8 @@ class Engine:
         await asyncio.gather(
             *(shard.wait_durable() for shard in self.shards.values()), return_exceptions=True
         )
+        for cell in with_work:
+            suspend_connections(cell)
 
     def close(self) -> None:
         """Close the stores; blocks until their last commit is done."""

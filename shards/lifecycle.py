@@ -3,6 +3,7 @@
 ::
 
     LOADING ──row──> STARTING ──hooks done──> READY ──destroy──> DESTROYING ──> DELETED ──> GONE
+       │                │                       ├───sleep──> SLEEPING ──────saved──────> GONE
        │                │                       └───drain──> DRAINING ──────saved──────> GONE
        └──no such actor─┴──hook raised──> GONE                 (lost its storage: any ──> GONE)
 
@@ -11,6 +12,7 @@ state                 a request that arrives
 ====================  ==================================
 LOADING, STARTING     waits
 READY                 runs
+SLEEPING              waits, then meets the next generation
 DESTROYING, DELETED   waits, then meets the successor
 DRAINING              is refused, the caller repeats it
 GONE                  cannot: the actor is in no table
@@ -34,6 +36,8 @@ class Status(Enum):
     """It is marked destroyed and its work comes to an end."""
     DELETED = "deleted"
     """Its rows are being deleted; what its work still changes is dropped."""
+    SLEEPING = "sleeping"
+    """It was asked to leave memory and its work comes to an end."""
     DRAINING = "draining"
     GONE = "gone"
     """No longer in memory; whatever still holds a reference must not write."""
@@ -42,5 +46,5 @@ class Status(Enum):
 ENDING = frozenset({Status.DESTROYING, Status.DELETED})
 """Where the actor no longer exists for anyone."""
 
-HOLDS_REQUESTS = ENDING | {Status.LOADING, Status.STARTING}
+HOLDS_REQUESTS = ENDING | {Status.LOADING, Status.STARTING, Status.SLEEPING}
 """Where a request waits in the actor's own queue."""

@@ -10,16 +10,10 @@ from typing import cast
 
 from stator.runtime.control import Counter
 from stator.runtime.link.channel import Channel
-from stator.runtime.link.frame_codec import LinkProtocolError
-from stator.runtime.link.frames import (
-    Answer,
-    AnyFrame,
-    Hello,
-    Refusal,
-    Result,
-)
+from stator.runtime.link.frames import Hello
 
 from .engine import Engine
+from .gateway_link import GatewayLink
 
 _CREDENTIALS = Layout("3i")
 """``struct ucred``: pid, uid, gid (unix(7), SO_PEERCRED)."""
@@ -52,19 +46,14 @@ class LinkServer:
             channel.close()
 
     def _make_channel(self) -> Channel:
-        channel: Channel
+        link = GatewayLink(self._engine, self._hello)
 
-        def on_frame(frame: AnyFrame, payload: bytes) -> None:
-            if isinstance(frame, Hello):
-                channel.send(self._hello)
-            elif isinstance(frame, (Answer, Refusal, Result)):
-                raise LinkProtocolError(f"a worker got a {type(frame).__name__}")
-            else:
-                counters[Counter.REQUESTS] += 1
-                self._engine.accept(frame, payload, channel)
+        def on_lost(channel: Channel, error: BaseException | None) -> None:
+            link.lost()
+            self._on_lost(channel, error)
 
-        counters = self._engine.counters
-        channel = Channel(on_frame, self._on_lost, on_open=self._on_open)
+        channel = Channel(link.take, on_lost, on_open=self._on_open)
+        link.attach(channel)
         return channel
 
     def _on_open(self, channel: Channel, _: BaseException | None) -> None:

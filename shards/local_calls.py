@@ -22,6 +22,7 @@ from stator.runtime.link.dialer import Dialer, Outcome
 from stator.runtime.link.frames import (
     ActorRecord,
     Answer,
+    AnyFrame,
     Call,
     CreateActor,
     Created,
@@ -55,8 +56,8 @@ class _Caller:
     def __init__(self, future: asyncio.Future[Outcome]) -> None:
         self._future = future
 
-    def send(self, header: Reply, payload: bytes = b"") -> None:
-        if not self._future.done():
+    def send(self, header: AnyFrame, payload: bytes = b"") -> None:
+        if isinstance(header, Reply) and not self._future.done():
             self._future.set_result((header, payload))
 
 

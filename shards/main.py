@@ -23,10 +23,11 @@ from stator.runtime.log import Logger, get_logger
 from stator.runtime.registry import Registry
 from stator.runtime.storage import InsertNamespace, ShardStorage
 
-from .engine import Engine, EngineLimits
+from .engine import Engine
 from .link_server import LinkServer
 from .loader import ApplicationUnusable, load_registry
 from .local_calls import Route
+from .shard import Limits
 from .store.database import ShardDamaged, ShardFile
 from .store.reader import Reader
 from .store.sqlite_store import SqliteStore
@@ -60,7 +61,13 @@ async def _serve(
     except (apsw.Error, OSError) as error:
         log.critical("cannot open a shard", problem=f"{type(error).__name__}: {error}")
         return ExitCode.STORAGE
-    hello = Hello(boot.role.name.lower(), boot.index, boot.generation, _describe(registry))
+    hello = Hello(
+        boot.role.name.lower(),
+        boot.index,
+        boot.generation,
+        _describe(registry),
+        wants_requests=any(definition.wants_requests for definition in registry),
+    )
     limits = boot.config.limits
     engine = Engine(
         registry,
@@ -68,9 +75,10 @@ async def _serve(
         log,
         total_shards=boot.total_shards,
         commit_interval=boot.config.storage.commit_interval,
-        limits=EngineLimits(
+        limits=Limits(
             max_response_bytes=limits.max_outgoing_message_size,
             max_held=limits.max_pending_per_actor,
+            max_websocket_message_bytes=limits.max_websocket_message_size,
         ),
         counters=child.counters,
         route=_make_route(boot, block, hello),

@@ -10,7 +10,8 @@ Rule 3. An actor whose commit failed leaves memory: what it knows is not on disk
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stator.runtime.control import Counter
 from stator.runtime.errors import (
@@ -20,24 +21,49 @@ from stator.runtime.errors import (
     StorageUnavailable,
 )
 from stator.runtime.handles import ActorClient
-from stator.runtime.link.frames import Reply
+from stator.runtime.link.frames import AnyFrame
 from stator.runtime.log import Logger
 from stator.runtime.storage import MarkDestroyed, Operation, ShardStorage
 
 from .batch import Batch, Output, ReplyPort
 from .cell import Cell, Identity
+from .hibernation import capture_touched, suspend_connections
 from .lifecycle import Status
 from .pacing import Pacer
-from .refusals import refuse
+from .refusals import lose, refuse
+
+if TYPE_CHECKING:
+    from .actions import ActionRunner
+    from .connections import Connection
+
+
+class Limits:
+    """The limits a worker applies itself; the gateway applies the others before."""
+
+    def __init__(
+        self,
+        *,
+        max_response_bytes: int = 1 << 20,
+        max_held: int = 10_000,
+        max_websocket_message_bytes: int = 32 << 20,
+    ) -> None:
+        self.max_response_bytes = max_response_bytes
+        self.max_held = max_held
+        self.max_websocket_message_bytes = max_websocket_message_bytes
 
 
 class Surroundings(Protocol):
     """What a shard needs of its worker."""
 
     counters: list[int]
+    runner: ActionRunner
+    limits: Limits
 
     def make_client(self, cell: Cell) -> ActorClient: ...
     def begin_destroy(self, cell: Cell) -> None: ...
+    def begin_sleep(self, cell: Cell) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+    def find_gateway(self, connection: Connection) -> None: ...
 
 
 class Shard:
@@ -55,6 +81,10 @@ class Shard:
         """``commit_interval`` is in seconds, see ``[storage] commit_interval``."""
         self.number = number
         self.store = store
+        self.runner = worker.runner
+        self.limits = worker.limits
+        self.spawn = worker.spawn
+        self.find_gateway = worker.find_gateway
         self.log = log
         self.by_identity: dict[Identity, Cell] = {}
         self.by_id: dict[str, Cell] = {}
@@ -109,6 +139,12 @@ class Shard:
         self.write(MarkDestroyed(cell.row.pk), cell)
         self._worker.begin_destroy(cell)
 
+    def sleep(self, cell: Cell) -> None:
+        """Let the actor leave memory; one that does so already goes on with it."""
+        if cell.status is Status.READY:
+            cell.become(Status.SLEEPING)
+            self._worker.begin_sleep(cell)
+
     # -- changes
 
     def capture(self, cell: Cell, *, urgent: bool = False) -> None:
@@ -120,6 +156,8 @@ class Shard:
         """
         if cell.row.state is None or cell.status is Status.DELETED:
             return  # before creation is complete and at the end nothing counts (semantics, 2.2)
+        if cell.touched:
+            capture_touched(cell)
         tracker = cell.tracker
         if tracker is None:
             if "state" in cell.actor.__dict__:
@@ -184,13 +222,41 @@ class Shard:
 
     # -- output
 
-    def answer(self, cell: Cell, port: ReplyPort, reply: Reply, payload: bytes) -> None:
-        """Send an actor's output, once its last change is durable."""
+    def answer(self, cell: Cell, port: ReplyPort, header: AnyFrame, payload: bytes) -> None:
+        """Send an actor's output, once its last change is durable; its changes are captured."""
+        if cell.unsent is not None:
+            self._send_unsent(cell)
         batch = cell.batch
         if batch is None:
-            port.send(reply, payload)
+            port.send(header, payload)
         else:
-            batch.outputs.append((cell, port, reply, payload))
+            batch.outputs.append((cell, port, header, payload))
+
+    def emit(self, cell: Cell, port: ReplyPort, header: AnyFrame, payload: bytes) -> None:
+        """Send output that an actor makes in the midst of its work, as :meth:`answer` does.
+
+        It leaves at the end of this turn, so that one capture does for all of it.
+        """
+        if cell.unsent is None:
+            cell.unsent = []
+            self._loop.call_soon(self.flush, cell)
+        cell.unsent.append((cell, port, header, payload))
+
+    def flush(self, cell: Cell) -> None:
+        """Capture the actor's changes and let what it emitted follow them."""
+        if cell.unsent is not None and cell.status is not Status.GONE:
+            self.capture_quietly(cell)
+            if cell.unsent is not None:
+                self._send_unsent(cell)
+
+    def _send_unsent(self, cell: Cell) -> None:
+        unsent, cell.unsent = cell.unsent, None
+        batch = cell.batch
+        if batch is not None:
+            batch.outputs += unsent or ()
+            return
+        for _, port, header, payload in unsent or ():
+            port.send(header, payload)
 
     async def wait_durable(self) -> None:
         """Return once everything written so far is on disk. Raises ``storage.unavailable``."""
@@ -242,8 +308,8 @@ class Shard:
         for cell in batch.gated:
             if cell.batch is batch:
                 cell.batch = None
-        for _, port, reply, payload in batch.outputs:
-            port.send(reply, payload)
+        for _, port, header, payload in batch.outputs:
+            port.send(header, payload)
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -263,8 +329,10 @@ class Shard:
         refused = list(batch.outputs)
         for cell in batch.gated:
             refused += self._evict(cell)
-        for _, port, reply, _ in refused:
-            refuse(port, reply.id, StorageUnavailable())
+        for output in refused:
+            lose(output)
+        for cell in batch.gated:
+            suspend_connections(cell)
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_exception(StorageUnavailable())
@@ -276,7 +344,8 @@ class Shard:
         cell.abort()
         for call, _, port in cell.take_held():
             refuse(port, call.id, StorageUnavailable())
-        return self._collecting.forget(cell)
+        unsent, cell.unsent = cell.unsent or [], None
+        return self._collecting.forget(cell) + unsent
 
     # -- durability "interval"
 

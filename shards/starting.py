@@ -8,19 +8,18 @@ Rule 3. An actor without such hooks starts within the turn: no task, nothing to 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
-from stator.runtime.awaiting import result_of
 from stator.runtime.definition import START_HOOKS, ActorDefinition
-from stator.runtime.errors import CallbackTimedOut
 from stator.runtime.options import CREATE_STATE_TIMEOUT_S, ON_CREATE_TIMEOUT_S, ON_WAKE_TIMEOUT_S
 from stator.runtime.protocol.actions import decode_input
 from stator.runtime.state_codec import StateTracker
 from stator.runtime.storage import RecordStart
 
 from .cell import Cell
+from .hibernation import restore_connections
+from .hook_budget import run_hook
 
 STATELESS_IMAGE = b""
 """Stored for an actor without state, so that its row says the first start was completed."""
@@ -52,22 +51,22 @@ async def start_with_hooks(cell: Cell) -> None:
     if not is_new:
         _restore(cell)
     if "on_migrate" in definition.hooks:
-        await _run(cell, "on_migrate", settings.on_migrate_timeout, is_new)
+        await run_hook(cell, "on_migrate", settings.on_migrate_timeout, is_new)
     if is_new:
         given = decode_input(cell.row.input) if cell.row.input is not None else None
         if "create_state" in definition.hooks:
-            actor.state = await _run(cell, "create_state", CREATE_STATE_TIMEOUT_S, given)
+            actor.state = await run_hook(cell, "create_state", CREATE_STATE_TIMEOUT_S, given)
         elif definition.has_state:
             actor.state = definition.initial_state()
         if "on_create" in definition.hooks:
-            await _run(cell, "on_create", ON_CREATE_TIMEOUT_S, given)
+            await run_hook(cell, "on_create", ON_CREATE_TIMEOUT_S, given)
         _complete_creation(cell)
     if "create_vars" in definition.hooks:
-        actor.vars = await _run(cell, "create_vars", settings.create_vars_timeout)
+        actor.vars = await run_hook(cell, "create_vars", settings.create_vars_timeout)
     else:
         _make_plain_vars(cell)
     if "on_wake" in definition.hooks:
-        await _run(cell, "on_wake", ON_WAKE_TIMEOUT_S)
+        await run_hook(cell, "on_wake", ON_WAKE_TIMEOUT_S)
     cell.shard.capture(cell)
 
 
@@ -87,14 +86,18 @@ def _begin_generation(cell: Cell) -> None:
 
 
 def _restore(cell: Cell) -> None:
-    if cell.tracker is None:
-        return
+    if cell.tracker is not None:
+        _restore_state(cell, cell.tracker)
+    restore_connections(cell)
+
+
+def _restore_state(cell: Cell, tracker: StateTracker) -> None:
     if cell.row.state == STATELESS_IMAGE:
         # The class had no state when this actor was created.
         cell.actor.state = cell.definition.initial_state()
     else:
         assert cell.row.state is not None
-        cell.actor.state = cell.tracker.restore(cell.row.state)
+        cell.actor.state = tracker.restore(cell.row.state)
     # The tracker has it now; an idle actor should not hold its state three times.
     cell.row.state = STATELESS_IMAGE
 
@@ -111,21 +114,3 @@ def _complete_creation(cell: Cell) -> None:
 def _make_plain_vars(cell: Cell) -> None:
     if cell.definition.has_vars:
         cell.actor.vars = cell.definition.initial_vars()
-
-
-async def _run(cell: Cell, hook: str, seconds: float, *arguments: Any) -> Any:
-    """Run a hook within its budget; its arguments are validated like those of an action."""
-    method = getattr(type(cell.actor), hook)
-    bound = cell.definition.hook_parameters[hook].bind(arguments)
-    started = time.monotonic()
-    try:
-        async with asyncio.timeout(seconds):
-            return await result_of(method(cell.actor, *bound))
-    except TimeoutError as error:
-        elapsed = time.monotonic() - started
-        if elapsed < seconds:
-            raise
-        raise CallbackTimedOut(
-            f"{hook} did not finish within {seconds:g} s",
-            metadata={"callback_name": hook, "duration_ms": round(elapsed * 1000)},
-        ) from error

@@ -1,18 +1,31 @@
-"""Ending an actor's life in memory: destroy for good, or drain before the process leaves.
+"""Ending an actor's life in memory: destroy for good, sleep, or drain before the process leaves.
 
-Both give running work the same budget, ``sleep_grace_period``, and call exactly one hook:
+All give running work the same budget, ``sleep_grace_period``, and call exactly one hook:
 ``on_destroy`` or ``on_sleep`` (semantics page, sections 2.7 and 2.8).
+
+Rule 1. From the beginning messages of connections are not taken any more: they stay
+        unacknowledged and the next generation gets them.
+Rule 2. When the budget is over, actions that still run are answered ``actor.stopping``, so that
+        none of them is delivered again.
+Rule 3. Connections that cannot hibernate end, with ``on_disconnect``; those that can leave memory
+        when everything is on disk. To destroy an actor ends all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from stator.runtime.awaiting import result_of
-from stator.runtime.storage import DeleteActor
+from stator.runtime.errors import ActorStopping
+from stator.runtime.storage import DeleteActor, RecordSleep
 
 from .cell import Cell
+from .connections import CLOSE_NORMAL
+from .hibernation import connections_of, remember, suspend_connections
 from .lifecycle import Status
+
+GOING_AWAY = 1001
 
 
 async def destroy(cell: Cell) -> None:
@@ -22,23 +35,62 @@ async def destroy(cell: Cell) -> None:
     ``storage.unavailable`` if it cannot be: then the actor lives on.
     """
     await cell.wait_committed()
+    for connection in connections_of(cell):
+        connection.close(CLOSE_NORMAL, "")
     await _wind_down(cell, "on_destroy")
     await delete(cell)
 
 
 async def delete(cell: Cell) -> None:
     """Delete the actor's rows. Raises ``storage.unavailable``."""
+    cell.shard.flush(cell)
     cell.become(Status.DELETED)
     cell.shard.withdraw_state(cell)
     cell.shard.write(DeleteActor(cell.row.pk), cell)
     await cell.wait_committed()
 
 
-async def drain(cell: Cell) -> None:
-    """Let running work end, run ``on_sleep``, put the last state into the batch."""
-    cell.become(Status.DRAINING)
+async def sleep(cell: Cell) -> None:
+    """Let running work end, run ``on_sleep``, store the rest and hand connections back.
+
+    Raises ``storage.unavailable``: then it has left memory already.
+    """
+    _part_with_connections(cell, CLOSE_NORMAL, "actor.stopped")
     await _wind_down(cell, "on_sleep")
+    row = cell.row
+    row.slept_ms = time.time_ns() // 1_000_000
+    _store_all(cell)
+    cell.shard.write(RecordSleep(row.slept_ms, row.pk), cell)
+    await cell.wait_committed()
+    suspend_connections(cell)
+
+
+async def drain(cell: Cell) -> None:
+    """Let running work end, run ``on_sleep``, put the last state into the batch.
+
+    The connections stay until the caller has made sure that the batch is on disk.
+    """
+    cell.become(Status.DRAINING)
+    _part_with_connections(cell, GOING_AWAY, "ws.going_away")
+    await _wind_down(cell, "on_sleep")
+    _store_all(cell)
+
+
+def _part_with_connections(cell: Cell, code: int, reason: str) -> None:
+    for connection in connections_of(cell):
+        if not connection.is_hibernatable:
+            connection.close(code, reason)
+        elif connection.raw is not None:
+            connection.raw.leave()
+
+
+def _store_all(cell: Cell) -> None:
+    for connection in connections_of(cell):
+        if connection.raw is not None:
+            remember(connection)  # the index of its last message
+    cell.shard.flush(cell)
     cell.shard.capture_quietly(cell)
+    cell.shard.save_deferred()
 
 
 async def _wind_down(cell: Cell, hook: str) -> None:
@@ -49,6 +101,13 @@ async def _wind_down(cell: Cell, hook: str) -> None:
         await _run_hook(cell, hook, deadline)
     if not await cell.wait_idle(max(0.0, deadline - loop.time())):
         cell.log.warning("grace period over", running=cell.running)
+        for action in list(cell.calls.values()):
+            action.reject(ActorStopping())
+        for connection in connections_of(cell):
+            if connection.raw is not None:
+                connection.raw.cancel()
+        for task in list(cell.tasks):
+            task.cancel()
 
 
 async def _run_hook(cell: Cell, hook: str, deadline: float) -> None:

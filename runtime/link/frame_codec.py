@@ -73,7 +73,7 @@ class FrameDecoder:
             body_start = head_start + head_size
             try:
                 header = _decode_header(data[head_start:body_start])
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise LinkProtocolError(f"unreadable frame header: {error}") from error
             yield header, data[body_start:stop]
             start = stop

@@ -346,6 +346,8 @@ class ResponseHead(Frame, tag=26, frozen=True):
     actor_id: str
     generation: int
     key: str
+    is_last: bool
+    """Whether the payload is the whole body."""
 
 
 ToActor = Call | OpenConnection | WakeActor | OpenExchange

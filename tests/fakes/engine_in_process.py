@@ -36,8 +36,9 @@ from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.protocol.error_bodies import decode_error
 from stator.runtime.registry import setup
 from stator.runtime.storage import ShardStorage
-from stator.shards.engine import Engine, EngineLimits
+from stator.shards.engine import Engine
 from stator.shards.local_calls import Route
+from stator.shards.shard import Limits
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.recording_log import RecordingLog
 from tests.fakes.recording_port import RecordingPort
@@ -55,7 +56,7 @@ class LocalEngine:
         stores: Mapping[int, ShardStorage],
         *,
         total_shards: int | None = None,
-        limits: EngineLimits | None = None,
+        limits: Limits | None = None,
         route: Route | None = None,
         commit_interval: float = 0.0,
         **defaults: Any,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stator.runtime.link.frames import Reply
+from stator.runtime.link.frames import AnyFrame, Reply
 
 
 class RecordingPort:
@@ -14,7 +14,8 @@ class RecordingPort:
         self.sent: list[tuple[Reply, bytes]] = []
         self._expected: dict[int, asyncio.Future[tuple[Reply, bytes]]] = {}
 
-    def send(self, header: Reply, payload: bytes = b"") -> None:
+    def send(self, header: AnyFrame, payload: bytes = b"") -> None:
+        assert isinstance(header, Reply), "a caller gets replies only"
         assert header.id not in self.order, f"request {header.id} was answered twice"
         self.sent.append((header, payload))
         expected = self._expected.pop(header.id, None)

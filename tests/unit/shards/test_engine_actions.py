@@ -10,7 +10,7 @@ import pytest
 from stator import Actor, ActorError, Options, UserError, action
 from stator.runtime.link.frames import Answer, Call, Resolution
 from stator.runtime.protocol.encoding import Encoding
-from stator.shards.engine import EngineLimits
+from stator.shards.shard import Limits
 from tests.fakes.engine_in_process import (
     LocalEngine,
     output_of,
@@ -359,7 +359,7 @@ async def test_an_output_that_cannot_be_sent_is_an_error_naming_its_place() -> N
 
 
 async def test_an_answer_over_the_limit_is_refused() -> None:
-    limits = EngineLimits(max_response_bytes=1000)
+    limits = Limits(max_response_bytes=1000)
     async with running_engine(use=USE, limits=limits) as local:
         error = await _error(local, "kinds", "huge")
         assert (error.group, error.code, error.status) == ("message", "outgoing_too_long", 400)

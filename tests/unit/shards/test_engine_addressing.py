@@ -9,7 +9,7 @@ from stator import Actor, ActorError, action
 from stator.runtime.control import Counter
 from stator.runtime.link.frames import Resolution
 from stator.runtime.storage import InsertActor
-from stator.shards.engine import EngineLimits
+from stator.shards.shard import Limits
 from tests.fakes.engine_in_process import output_of, running_engine, turns
 from tests.fakes.memory_store import MemoryDisk, MemoryStore
 
@@ -229,7 +229,7 @@ async def test_requests_are_held_while_the_actor_is_looked_up_and_then_served_in
 
 async def test_more_waiting_requests_than_the_limit_are_refused_as_overload() -> None:
     store = MemoryStore()
-    async with running_engine(store, use=USE, limits=EngineLimits(max_held=2)) as local:
+    async with running_engine(store, use=USE, limits=Limits(max_held=2)) as local:
         store.hold_look_ups()
         kept = [local.send("counter", "add", 1) for _ in range(2)]
         with pytest.raises(ActorError) as caught:
