@@ -331,6 +331,16 @@ async def test_an_error_on_the_way_out_is_logged() -> None:
     assert [line["level"] for line in actor.lines.lines if line["level"] != "info"] == ["error"]
 
 
+async def test_an_error_that_nobody_reads_is_logged() -> None:
+    error = ZeroDivisionError()
+    actor = Served()
+    body = streamed(await sending(START, error=error)(actor, make_request()))
+
+    await body.aclose()  # type: ignore[attr-defined]  # pyright: ignore
+
+    assert [line["exc_info"] for line in actor.lines.lines if line["level"] == "error"] == [error]
+
+
 @pytest.mark.parametrize("is_clean", [True, False])
 async def test_cancelling_the_hook_cancels_the_application(is_clean: bool) -> None:
     is_running = asyncio.Event()

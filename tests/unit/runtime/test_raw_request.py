@@ -21,6 +21,12 @@ def test_a_request_says_what_was_asked() -> None:
     assert request.url == "http://example.test:6420/gateway/a/request/a%2Fb/c?x=1&y=a%20b+c&x=2"
 
 
+def test_a_request_shows_what_it_is_and_not_its_secrets() -> None:
+    request = make_request("/a?token=x", headers={"Authorization": "Bearer x"})
+
+    assert repr(request) == "<Request GET /a>"
+
+
 def test_headers_are_found_in_any_case() -> None:
     request = make_request(headers={"X-Thing": "1"})
 
