@@ -5,7 +5,8 @@ Rule 1. A head counts from the moment the connection was accepted, or from the f
 Rule 2. Who sent a part of a head gets 408 and is closed; who sent nothing is closed silently, and
         who does not read answers either is cut off.
 Rule 3. An idle connection between two requests is not reading a head: ``server.keep_alive`` is
-        its limit, and that one never cuts off a head that has begun.
+        its limit, and that one never cuts off a head that has begun. (A head whose beginning came
+        in one piece with the request before it has begun when more of it comes.)
 
 A request costs no timer. One timer for all connections looks, four times per limit, at those that
 were reading a head lately, so a client has up to a quarter of the limit more. Bodies have their
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from stator.runtime.errors import CallerError, Retry
 
@@ -64,7 +65,7 @@ class HeadWatch:
         for connection, since in list(self._since.items()):
             if not connection.is_reading_head:
                 del self._since[connection]
-            elif since <= too_old:
+            elif since <= too_old and connection.is_waiting:
                 del self._since[connection]
                 connection.time_out()
 
@@ -81,8 +82,9 @@ class HeadWatch:
 class TimedConnection(web.RequestHandler):
     """A client connection that sends its request heads in time, or ends.
 
-    It knows where in a request it is from two attributes of aiohttp's handler: ``_request_count``,
-    the requests parsed so far, and ``_waiter``, pending while the next one is waited for.
+    It knows where in a request it is from what aiohttp's handler knows: ``_request_count``, the
+    requests parsed so far, ``_messages``, those nobody began to answer, and ``_waiter``, pending
+    while there is none of them.
     """
 
     def __init__(self, manager: web.Server, *, heads: HeadWatch, **options: Any) -> None:
@@ -90,11 +92,18 @@ class TimedConnection(web.RequestHandler):
         self._heads = heads
         self._begun_after = -1
         """After how many requests the last head began that did not come in one piece."""
+        self._body: StreamReader | None = None
+        """The body of the last request, while it is not whole."""
 
     @property
     def is_reading_head(self) -> bool:
         """Whether a head is due: the first one, or one of which a part has come."""
         return self._request_count in (0, self._begun_after)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether everything that came before is answered."""
+        return self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect the first head."""
@@ -108,16 +117,17 @@ class TimedConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Note the beginning of a head whose end is not there yet."""
+        requests = self._request_count
         web.RequestHandler.data_received(self, data)
-        waiter = self._waiter
-        if (
-            waiter is not None
-            and not waiter.done()
-            and self._begun_after != self._request_count
-            and data
-        ):
-            self._begun_after = self._request_count
-            if self._request_count:
+        if self._request_count != requests:
+            body = self._messages[-1][1]
+            self._body = None if body.is_eof() else body
+        elif self._body is not None:
+            if self._body.is_eof():
+                self._body = None
+        elif data and self._begun_after != requests:
+            self._begun_after = requests
+            if requests:
                 self._heads.begin(self)
 
     def time_out(self) -> None:

@@ -2,7 +2,8 @@
 
 What aiohttp finds wrong before our handler sees a request (a malformed request line, a header
 that is too long) is answered in the error model like everything else, and is not logged as an
-error: the client is to blame, and one that repeats it must not fill the log.
+error: the client is to blame, and one that repeats it must not fill the log. A client that
+leaves in the middle of its request is not worth a line either.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class _Connection(TimedConnection, DetachableConnection):
         """Answer what never became a request of ours, and close."""
         if isinstance(exc, HttpProcessingError):
             error: Exception = MalformedHttp(metadata={"reason": exc.message[:200]})
+        elif isinstance(exc, ConnectionError) and self.transport is None:
+            raise exc  # the client left in the middle of its request
         else:
             error = InternalError()
             self.log_exception("connection failed", exc_info=exc)

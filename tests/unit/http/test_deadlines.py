@@ -141,6 +141,19 @@ async def test_half_a_head_is_answered_in_the_error_model_and_closed() -> None:
     assert (answer["body"]["group"], answer["body"]["code"]) == ("guard", "request_timeout")
 
 
+async def test_half_a_head_that_comes_with_the_connection_is_answered_too() -> None:
+    clients = Clients()
+    client = Transport()
+    connection = clients.server()
+    assert isinstance(connection, TimedConnection)
+    client.protocol = connection
+    connection.connection_made(client)
+    connection.data_received(HALF)  # uvloop does so before aiohttp's task has begun
+    await settle()
+    await clients.pass_time(LIMIT)
+    assert client.written.startswith(b"HTTP/1.1 408 ")
+
+
 async def test_a_byte_now_and_then_does_not_buy_time() -> None:
     clients = Clients()
     client = await clients.come()
@@ -170,6 +183,19 @@ async def test_a_request_that_takes_long_is_not_the_clients_fault() -> None:
     await settle()
     assert client.written.endswith(b"served")
     assert not client.is_closed
+
+
+async def test_half_a_head_behind_a_request_waits_for_its_answer() -> None:
+    clients = Clients()
+    clients.answer_is_due.clear()
+    client = await clients.come(REQUEST, HALF)
+    await clients.pass_time(LIMIT)
+    assert not client.is_closed
+    clients.answer_is_due.set()
+    await settle()
+    await clients.pass_time(LIMIT)
+    assert client.written.partition(b"served")[2].startswith(b"HTTP/1.1 408 ")
+    assert client.is_closed
 
 
 async def test_an_idle_connection_is_not_watched() -> None:
