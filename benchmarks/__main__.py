@@ -9,11 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from . import service
+from . import realtime, service
 from .report import Row, cells_of, format_table, write_json
 from .subjects import BUILD
 
-GROUPS = {"service": service.run}
+GROUPS = {"service": service.run, "realtime": realtime.run}
 
 
 def describe_machine() -> str:
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("group", nargs="?", choices=sorted(GROUPS), help="all if not given")
     parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
-    parser.add_argument("--hot", action="store_true", help="only the rows at 64 connections")
+    parser.add_argument("--hot", action="store_true", help="only the rows under full load")
     parser.add_argument("--json", type=Path, default=BUILD / "bench.json")
     parser.add_argument(
         "--set",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .load import Job, Outcome, drive
 from .report import Row, Target, compare
@@ -68,14 +69,17 @@ OTHERS = (
 )
 
 Pairs = list[tuple[Outcome, Outcome]]
+Measured = TypeVar("Measured")
 
 
-def alternate(ours: Callable[[], Outcome], limit: Callable[[], Outcome], length: Length) -> Pairs:
+def alternate(
+    ours: Callable[[], Measured], limit: Callable[[], Measured], length: Length
+) -> list[tuple[Measured, Measured]]:
     """Measure both by turns, so that what else the machine does hits both.
 
     Who comes first changes from round to round, so that a drift favours nobody.
     """
-    pairs: Pairs = []
+    pairs: list[tuple[Measured, Measured]] = []
     for number in range(length.rounds):
         if number % 2:
             value = ours()

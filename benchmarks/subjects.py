@@ -116,6 +116,14 @@ class Bare(Server):
         super().__init__(["benchmarks.bare", str(port)], port)
 
 
+class BareRealtime(Server):
+    """The bare aiohttp WebSocket server of :mod:`.realtime_bare`."""
+
+    def __init__(self) -> None:
+        port = free_port()
+        super().__init__(["benchmarks.realtime_bare", str(port)], port, actor="plaza")
+
+
 class Service(Server):
     """``stator serve configs/dev.toml`` with a data directory of its own, defaults otherwise."""
 

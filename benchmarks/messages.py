@@ -1,0 +1,82 @@
+"""The messages of the realtime benchmark, in each encoding, as the official client sends them."""
+
+from __future__ import annotations
+
+from stator.runtime.protocol.connection import (
+    ActionRequest,
+    ActionResponse,
+    Event,
+    Init,
+    SubscriptionRequest,
+    ToClient,
+)
+from stator.runtime.protocol.encoding import Encoding
+from stator.runtime.protocol.to_client import encode_to_client
+from stator.runtime.protocol.to_server import encode_to_server
+
+from .frames import BINARY, TEXT, client_frame
+
+VERSION = 4
+"""Of BARE messages."""
+FIRST_ID = 1000
+"""Ids of calls begin here, so that all of them take as many bytes."""
+EVENT = "news"
+_TAGS = {ActionResponse: b"ActionResponse", Event: b"Event", Init: b"Init"}
+_BARE_HEAD = 3
+"""Bytes of a BARE message up to and with the tag of its union."""
+
+
+def opcode_of(encoding: Encoding) -> int:
+    """Return the opcode messages of an encoding travel with (client-protocol, 7.2)."""
+    return TEXT if encoding is Encoding.JSON else BINARY
+
+
+def calls(encoding: Encoding, action: str, args: list[object], count: int) -> list[bytes]:
+    """Return frames that call an action, equal but for their ids and all of one size."""
+    messages = (ActionRequest(FIRST_ID + n, action, args) for n in range(count))
+    return [
+        client_frame(encode_to_server(encoding, VERSION, message), opcode_of(encoding))
+        for message in messages
+    ]
+
+
+def subscription(encoding: Encoding) -> bytes:
+    """Return the frame that subscribes to :data:`EVENT`."""
+    message = encode_to_server(encoding, VERSION, SubscriptionRequest(EVENT, True))
+    return client_frame(message, opcode_of(encoding))
+
+
+def init(encoding: Encoding) -> bytes:
+    """Return a first message of a server, as long as a real one."""
+    return encode_to_client(encoding, VERSION, Init("a" * 30, "c" * 36))
+
+
+def event(encoding: Encoding, text: str) -> bytes:
+    """Return a message that brings an event."""
+    return encode_to_client(encoding, VERSION, Event(EVENT, [text]))
+
+
+def answer(encoding: Encoding) -> bytes:
+    """Return a message that answers a call."""
+    return encode_to_client(encoding, VERSION, ActionResponse(FIRST_ID, 1))
+
+
+def beginning_of(encoding: Encoding, kind: type[Init | ActionResponse | Event]) -> bytes:
+    """Return what every message of a kind begins with and no other does."""
+    samples: dict[type, ToClient] = {
+        Init: Init("", ""),
+        ActionResponse: ActionResponse(FIRST_ID, 1),
+        Event: Event(EVENT, []),
+    }
+    message = encode_to_client(encoding, VERSION, samples[kind])
+    if encoding is Encoding.BARE:
+        return message[:_BARE_HEAD]
+    return message[: message.index(_TAGS[kind]) + len(_TAGS[kind])]
+
+
+def beginning_of_echo(encoding: Encoding, action: str) -> bytes:
+    """Return what the echo of a call begins with."""
+    message = encode_to_server(encoding, VERSION, ActionRequest(FIRST_ID, action, []))
+    if encoding is Encoding.BARE:
+        return message[:_BARE_HEAD]
+    return message[: message.index(b"ActionRequest") + len(b"ActionRequest")]
