@@ -88,7 +88,12 @@ class MemoryTransport(asyncio.Transport):
         self.is_reading_paused = False
         self.has_eof = False
         self.is_closed = False
-        self.is_aborted = False
+        self.aborted = asyncio.Event()
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether it was cut off."""
+        return self.aborted.is_set()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.is_closed and not self.has_eof
@@ -111,7 +116,8 @@ class MemoryTransport(asyncio.Transport):
         self.is_closed = True
 
     def abort(self) -> None:
-        self.is_closed = self.is_aborted = True
+        self.is_closed = True
+        self.aborted.set()
 
     def pause_reading(self) -> None:
         assert not self.is_reading_paused
@@ -151,7 +157,7 @@ class EchoServer:
     @property
     def port(self) -> int:
         """The TCP port."""
-        return self.listener.sockets[0].getsockname()[1]
+        return int(self.listener.sockets[0].getsockname()[1])
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if not is_upgrade(request.headers):

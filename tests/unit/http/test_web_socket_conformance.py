@@ -104,7 +104,8 @@ for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
     CASES[f"4 opcode {opcode}"] = refused(HELLO + client_frame(opcode), 1002, HELLO_BACK)
     CASES[f"4 opcode {opcode} with payload"] = refused(client_frame(opcode, b"x" * 9), 1002)
 
-CASES |= {
+CASES.update(
+{
     "5 ping in pieces": refused(in_pieces(PING, b"a", b"b"), 1002),
     "5 pong in pieces": refused(in_pieces(PONG, b"a", b"b"), 1002),
     "5 text in two": fine(in_pieces(TEXT, b"ab", b"cd"), (TEXT, b"abcd")),
@@ -135,6 +136,7 @@ CASES |= {
         in_pieces(TEXT, b"a", b"b") + in_pieces(BINARY, b"c", b"d"), (TEXT, b"ab"), (BINARY, b"cd")
     ),
 }
+)
 
 GOOD_TEXT = [
     "κόσμε",
@@ -147,9 +149,8 @@ GOOD_TEXT = [
     "\ud7ff",
     "\ue000",
 ]
-GOOD_TEXT += ["\ufffd", "\uffff", "\U00010000", "\U0001fffe", "\U0010ffff", "a€b𝄞c" * 50]
-BAD_TEXT = ["80", "bf", "c0af", "c1bf", "e080af", "f08080af", "eda080", "edbfbf", "f4908080", "f5"]
-BAD_TEXT += ["fe", "ff", "c3", "e282", "f09d84", "f888808080", "c328", "e228a1", "cebae1bdb9ed"]
+    *["\ufffd", "\uffff", "\U00010000", "\U0001fffe", "\U0010ffff", "a€b𝄞c" * 50]
+BAD_TEXT = ["80", "bf", "c0af", "c1bf", "e080af", "f08080af", "eda080", "edbfbf", "f4908080", "f5", "fe", "ff", "c3", "e282", "f09d84", "f888808080", "c328", "e228a1", "cebae1bdb9ed"]
 for text in GOOD_TEXT:
     data = text.encode()
     name = f"6 {text[:6].encode('unicode_escape').decode()}"
@@ -170,7 +171,8 @@ for code in (3000, 3999, 4000, 4999):
     CASES[f"7 code {code}"] = Case(client_close(code, "why"), (), code)
 for code in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535):
     CASES[f"7 bad code {code}"] = Case(client_close(code), (), 1002)
-CASES |= {
+CASES.update(
+{
     "7 no code": Case(client_close(None), (), None),
     "7 half a code": Case(client_frame(CLOSE, b"\x03"), (), 1002),
     "7 longest reason": Case(client_close(1000, "r" * 123), (), 1000),
@@ -183,8 +185,10 @@ CASES |= {
     "7 inside a message": Case(client_frame(TEXT, b"a", is_last=False) + client_close(), (), 1000),
     "7 garbage after": Case(client_close(1000) + b"\xff" * 20, (), 1000),
 }
+)
 
-CASES |= {
+CASES.update(
+{
     "unmasked text": refused(client_frame(TEXT, b"x", is_masked=False), 1002),
     "unmasked and empty": refused(client_frame(BINARY, is_masked=False), 1002),
     "unmasked later": refused(HELLO + client_frame(TEXT, b"x", is_masked=False), 1002, HELLO_BACK),
@@ -207,6 +211,7 @@ CASES |= {
         in_pieces(TEXT, *chopped(pattern(65536), 1300)), (TEXT, pattern(65536))
     ),
 }
+)
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
