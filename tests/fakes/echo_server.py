@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -181,7 +181,7 @@ async def echo_server(
     path: Path | None = None,
     tls: ssl.SSLContext | None = None,
     **settings: Any,
-) -> AsyncIterator[EchoServer]:
+) -> AsyncGenerator[EchoServer, None]:
     """Serve on a free port, or on the Unix socket ``path``; leave no connection behind."""
     server = EchoServer(script, settings)
     loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ each_loop = pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
 
 
 @asynccontextmanager
-async def client(server: EchoServer, **how: Any) -> AsyncIterator[Streams]:
+async def client(server: EchoServer, **how: Any) -> AsyncGenerator[Streams, None]:
     """Connect; leave nothing open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, **how)
     try:

@@ -105,52 +105,54 @@ for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
     CASES[f"4 opcode {opcode} with payload"] = refused(client_frame(opcode, b"x" * 9), 1002)
 
 CASES.update(
-{
-    "5 ping in pieces": refused(in_pieces(PING, b"a", b"b"), 1002),
-    "5 pong in pieces": refused(in_pieces(PONG, b"a", b"b"), 1002),
-    "5 text in two": fine(in_pieces(TEXT, b"ab", b"cd"), (TEXT, b"abcd")),
-    "5 binary in five": fine(in_pieces(BINARY, *[b"x"] * 5), (BINARY, b"xxxxx")),
-    "5 empty pieces": fine(in_pieces(TEXT, b"", b"", b""), (TEXT, b"")),
-    "5 empty pieces around": fine(in_pieces(TEXT, b"", b"mid", b""), (TEXT, b"mid")),
-    "5 pings between": fine(
-        client_frame(TEXT, b"a", is_last=False)
-        + client_frame(PING, b"1")
-        + client_frame(CONTINUATION, b"b", is_last=False)
-        + client_frame(PING, b"2")
-        + client_frame(CONTINUATION, b"c"),
-        (PONG, b"1"),
-        (PONG, b"2"),
-        (TEXT, b"abc"),
-    ),
-    "5 continues nothing": refused(client_frame(CONTINUATION, b"x"), 1002),
-    "5 continues nothing, not last": refused(client_frame(CONTINUATION, b"x", is_last=False), 1002),
-    "5 continues a whole message": refused(
-        HELLO + client_frame(CONTINUATION, b"x"), 1002, HELLO_BACK
-    ),
-    "5 text inside text": refused(client_frame(TEXT, b"a", is_last=False) + HELLO, 1002),
-    "5 text inside an empty beginning": refused(client_frame(TEXT, is_last=False) + HELLO, 1002),
-    "5 binary inside text": refused(
-        client_frame(TEXT, b"a", is_last=False) + client_frame(BINARY, b"b", is_last=False), 1002
-    ),
-    "5 two messages in pieces": fine(
-        in_pieces(TEXT, b"a", b"b") + in_pieces(BINARY, b"c", b"d"), (TEXT, b"ab"), (BINARY, b"cd")
-    ),
-}
+    {
+        "5 ping in pieces": refused(in_pieces(PING, b"a", b"b"), 1002),
+        "5 pong in pieces": refused(in_pieces(PONG, b"a", b"b"), 1002),
+        "5 text in two": fine(in_pieces(TEXT, b"ab", b"cd"), (TEXT, b"abcd")),
+        "5 binary in five": fine(in_pieces(BINARY, *[b"x"] * 5), (BINARY, b"xxxxx")),
+        "5 empty pieces": fine(in_pieces(TEXT, b"", b"", b""), (TEXT, b"")),
+        "5 empty pieces around": fine(in_pieces(TEXT, b"", b"mid", b""), (TEXT, b"mid")),
+        "5 pings between": fine(
+            client_frame(TEXT, b"a", is_last=False)
+            + client_frame(PING, b"1")
+            + client_frame(CONTINUATION, b"b", is_last=False)
+            + client_frame(PING, b"2")
+            + client_frame(CONTINUATION, b"c"),
+            (PONG, b"1"),
+            (PONG, b"2"),
+            (TEXT, b"abc"),
+        ),
+        "5 continues nothing": refused(client_frame(CONTINUATION, b"x"), 1002),
+        "5 continues nothing, not last": refused(
+            client_frame(CONTINUATION, b"x", is_last=False), 1002
+        ),
+        "5 continues a whole message": refused(
+            HELLO + client_frame(CONTINUATION, b"x"), 1002, HELLO_BACK
+        ),
+        "5 text inside text": refused(client_frame(TEXT, b"a", is_last=False) + HELLO, 1002),
+        "5 text inside an empty beginning": refused(
+            client_frame(TEXT, is_last=False) + HELLO, 1002
+        ),
+        "5 binary inside text": refused(
+            client_frame(TEXT, b"a", is_last=False) + client_frame(BINARY, b"b", is_last=False),
+            1002,
+        ),
+        "5 two messages in pieces": fine(
+            in_pieces(TEXT, b"a", b"b") + in_pieces(BINARY, b"c", b"d"),
+            (TEXT, b"ab"),
+            (BINARY, b"cd"),
+        ),
+    }
 )
 
-GOOD_TEXT = [
-    "κόσμε",
-    "\ufeffmark",
-    "\x00",
-    "\x7f",
-    "\u0080",
-    "\u07ff",
-    "\u0800",
-    "\ud7ff",
-    "\ue000",
-]
-    *["\ufffd", "\uffff", "\U00010000", "\U0001fffe", "\U0010ffff", "a€b𝄞c" * 50]
-BAD_TEXT = ["80", "bf", "c0af", "c1bf", "e080af", "f08080af", "eda080", "edbfbf", "f4908080", "f5", "fe", "ff", "c3", "e282", "f09d84", "f888808080", "c328", "e228a1", "cebae1bdb9ed"]
+GOOD_TEXT = (
+    *("κόσμε", "\ufeffmark", "\x00", "\x7f", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000"),
+    *("\ufffd", "\uffff", "\U00010000", "\U0001fffe", "\U0010ffff", "a€b𝄞c" * 50),
+)
+BAD_TEXT = (
+    *("80", "bf", "c0af", "c1bf", "e080af", "f08080af", "eda080", "edbfbf", "f4908080", "f5"),
+    *("fe", "ff", "c3", "e282", "f09d84", "f888808080", "c328", "e228a1", "cebae1bdb9ed"),
+)
 for text in GOOD_TEXT:
     data = text.encode()
     name = f"6 {text[:6].encode('unicode_escape').decode()}"
@@ -172,45 +174,49 @@ for code in (3000, 3999, 4000, 4999):
 for code in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535):
     CASES[f"7 bad code {code}"] = Case(client_close(code), (), 1002)
 CASES.update(
-{
-    "7 no code": Case(client_close(None), (), None),
-    "7 half a code": Case(client_frame(CLOSE, b"\x03"), (), 1002),
-    "7 longest reason": Case(client_close(1000, "r" * 123), (), 1000),
-    "7 reason too long": Case(client_close(1000, "r" * 124), (), 1002),
-    "7 reason is no text": Case(client_close(1000, b"\xff\xfe"), (), 1007),
-    "7 after a message": fine(HELLO, HELLO_BACK),
-    "7 message after": Case(client_close(1000) + HELLO, (), 1000),
-    "7 ping after": Case(client_close(1000) + client_frame(PING), (), 1000),
-    "7 twice": Case(client_close(1001) * 2, (), 1001),
-    "7 inside a message": Case(client_frame(TEXT, b"a", is_last=False) + client_close(), (), 1000),
-    "7 garbage after": Case(client_close(1000) + b"\xff" * 20, (), 1000),
-}
+    {
+        "7 no code": Case(client_close(None), (), None),
+        "7 half a code": Case(client_frame(CLOSE, b"\x03"), (), 1002),
+        "7 longest reason": Case(client_close(1000, "r" * 123), (), 1000),
+        "7 reason too long": Case(client_close(1000, "r" * 124), (), 1002),
+        "7 reason is no text": Case(client_close(1000, b"\xff\xfe"), (), 1007),
+        "7 after a message": fine(HELLO, HELLO_BACK),
+        "7 message after": Case(client_close(1000) + HELLO, (), 1000),
+        "7 ping after": Case(client_close(1000) + client_frame(PING), (), 1000),
+        "7 twice": Case(client_close(1001) * 2, (), 1001),
+        "7 inside a message": Case(
+            client_frame(TEXT, b"a", is_last=False) + client_close(), (), 1000
+        ),
+        "7 garbage after": Case(client_close(1000) + b"\xff" * 20, (), 1000),
+    }
 )
 
 CASES.update(
-{
-    "unmasked text": refused(client_frame(TEXT, b"x", is_masked=False), 1002),
-    "unmasked and empty": refused(client_frame(BINARY, is_masked=False), 1002),
-    "unmasked later": refused(HELLO + client_frame(TEXT, b"x", is_masked=False), 1002, HELLO_BACK),
-    "unmasked ping": refused(client_frame(PING, is_masked=False), 1002),
-    "unmasked close": refused(client_frame(CLOSE, is_masked=False), 1002),
-    "unmasked piece": refused(
-        client_frame(TEXT, b"a", is_last=False) + client_frame(0, b"b", is_masked=False), 1002
-    ),
-    "longest message": fine(
-        client_frame(BINARY, bytes(MAX_MESSAGE_BYTES)), (BINARY, bytes(MAX_MESSAGE_BYTES))
-    ),
-    "too long": refused(client_frame(BINARY, bytes(MAX_MESSAGE_BYTES + 1)), 1009),
-    "too long in pieces": refused(
-        in_pieces(BINARY, bytes(MAX_MESSAGE_BYTES - 3), b"", b"wxyz", b""), 1009
-    ),
-    "length of 2**63": refused(struct.pack("!BBQ", 0x82, 0xFF, 2**63) + MASK, 1009),
-    "length of 2**64 - 1": refused(struct.pack("!BBQ", 0x82, 0xFF, 2**64 - 1) + MASK, 1009),
-    "no WebSocket at all": refused(b"GET / HTTP/1.1\r\n\r\n", 1002),
-    "10 pieces of 1300": fine(
-        in_pieces(TEXT, *chopped(pattern(65536), 1300)), (TEXT, pattern(65536))
-    ),
-}
+    {
+        "unmasked text": refused(client_frame(TEXT, b"x", is_masked=False), 1002),
+        "unmasked and empty": refused(client_frame(BINARY, is_masked=False), 1002),
+        "unmasked later": refused(
+            HELLO + client_frame(TEXT, b"x", is_masked=False), 1002, HELLO_BACK
+        ),
+        "unmasked ping": refused(client_frame(PING, is_masked=False), 1002),
+        "unmasked close": refused(client_frame(CLOSE, is_masked=False), 1002),
+        "unmasked piece": refused(
+            client_frame(TEXT, b"a", is_last=False) + client_frame(0, b"b", is_masked=False), 1002
+        ),
+        "longest message": fine(
+            client_frame(BINARY, bytes(MAX_MESSAGE_BYTES)), (BINARY, bytes(MAX_MESSAGE_BYTES))
+        ),
+        "too long": refused(client_frame(BINARY, bytes(MAX_MESSAGE_BYTES + 1)), 1009),
+        "too long in pieces": refused(
+            in_pieces(BINARY, bytes(MAX_MESSAGE_BYTES - 3), b"", b"wxyz", b""), 1009
+        ),
+        "length of 2**63": refused(struct.pack("!BBQ", 0x82, 0xFF, 2**63) + MASK, 1009),
+        "length of 2**64 - 1": refused(struct.pack("!BBQ", 0x82, 0xFF, 2**64 - 1) + MASK, 1009),
+        "no WebSocket at all": refused(b"GET / HTTP/1.1\r\n\r\n", 1002),
+        "10 pieces of 1300": fine(
+            in_pieces(TEXT, *chopped(pattern(65536), 1300)), (TEXT, pattern(65536))
+        ),
+    }
 )
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
