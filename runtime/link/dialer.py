@@ -147,7 +147,8 @@ class Dialer:
 
     def forget(self, request_id: int) -> None:
         """Expect no reply to a request any more."""
-        self._handed_over.pop(request_id, None)
+        if self._handed_over.pop(request_id, None) is not None and self._leaving is not None:
+            self._settle(self._leaving)
 
     def close(self) -> None:
         """Close the link; whatever still waits fails."""
@@ -200,6 +201,8 @@ class Dialer:
             reply = self._handed_over.pop(frame.id, None)  # type: ignore[union-attr]
             if reply is not None and not reply.done():
                 reply.set_result((frame, payload))  # type: ignore[arg-type]
+            if self._leaving is not None and reply is not None:
+                self._settle(self._leaving)
         elif isinstance(frame, Hello):
             if self._opening is not None:
                 self.peer_actors = frame.actors
@@ -226,9 +229,15 @@ class Dialer:
         """Hand nothing over any more and say so; the link ends when the worker has answered."""
         if self._channel is None:
             raise LinkProtocolError("a Goodbye before the Hello, or a second one")
-        self._channel.send(Goodbye())
         self._leaving, self._channel = self._channel, None
         self.on_connected.clear()
+        self._leaving.send(Goodbye())
+        self._settle(self._leaving)
+
+    def _settle(self, leaving: Channel) -> None:
+        """Tell a leaving worker when it owes no reply any more."""
+        if not self._handed_over:
+            leaving.send(Goodbye())
 
     def _hand_over(
         self, channel: Channel, request: Request, payload: bytes, reply: asyncio.Future[Outcome]

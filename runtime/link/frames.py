@@ -43,7 +43,8 @@ class Hello(Frame, tag=0, frozen=True):
 class Goodbye(Frame, tag=29, frozen=True):
     """The worker is about to leave: hand nothing over any more, a successor will serve it.
 
-    The calling side sends it back as the last of its requests. Replies still follow.
+    The calling side sends it back at once, after the last of its requests, and a second time
+    when it waits for no reply any more.
     """
 
 

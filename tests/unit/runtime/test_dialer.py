@@ -307,10 +307,11 @@ def test_a_worker_that_asks_instead_of_answering_is_cut_off(short_tmp: Path) -> 
 # -- a worker that leaves
 
 
-async def say_goodbye(worker: Worker, channel: Channel) -> None:
-    """Part with the dialer; whatever it sent before was waited past."""
+async def say_goodbye(worker: Worker, channel: Channel, *, owed: int = 0) -> None:
+    """Part with a dialer that waits for ``owed`` replies; what it sent before was waited past."""
     channel.send(Goodbye())
-    assert await worker.received.get() == (Goodbye(), b"")
+    for _ in range(1 if owed else 2):
+        assert await worker.received.get() == (Goodbye(), b"")
 
 
 def test_a_goodbye_is_answered_and_replies_still_arrive(short_tmp: Path) -> None:
@@ -318,10 +319,31 @@ def test_a_goodbye_is_answered_and_replies_still_arrive(short_tmp: Path) -> None
         reply = ask(dialer)
         channel = await worker.greet()
         await worker.received.get()
-        await say_goodbye(worker, channel)
+        await say_goodbye(worker, channel, owed=1)
         assert not dialer.on_connected.is_set()
         channel.send(Result(1), b"answer")
         assert await reply == (Result(1), b"answer")
+
+    on_link(short_tmp, scenario)
+
+
+def test_a_second_goodbye_tells_that_no_reply_is_owed_any_more(short_tmp: Path) -> None:
+    async def scenario(worker: Worker, dialer: Dialer) -> None:
+        replies = [ask(dialer) for _ in range(3)]
+        channel = await worker.greet()
+        for _ in replies:
+            await worker.received.get()
+        await say_goodbye(worker, channel, owed=3)
+        channel.send(Result(2))
+        await replies[1]
+        dialer.forget(1)
+        assert worker.received.empty()
+        channel.send(Result(3))
+        assert await worker.received.get() == (Goodbye(), b"")
+        channel.send(Result(1))
+        dialer.forget(3)
+        dialer.post(BodyPart(4, True))
+        assert await worker.received.get() == (BodyPart(4, True), b"")
 
     on_link(short_tmp, scenario)
 
@@ -355,7 +377,7 @@ def test_what_a_leaving_worker_did_not_answer_fails_when_the_link_ends(short_tmp
         reply = ask(dialer)
         channel = await worker.greet()
         await worker.received.get()
-        await say_goodbye(worker, channel)
+        await say_goodbye(worker, channel, owed=1)
         assert not reply.done()
         channel.close()
         assert await failure(reply) == "actor.restarting"
@@ -417,7 +439,7 @@ def test_close_ends_the_link_to_a_leaving_worker(short_tmp: Path) -> None:
         handed_over = ask(dialer)
         channel = await worker.greet()
         await worker.received.get()
-        await say_goodbye(worker, channel)
+        await say_goodbye(worker, channel, owed=1)
         waiting = ask(dialer)
         dialer.close()
         assert await failure(handed_over) == "actor.restarting"
