@@ -20,7 +20,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
-from aiohttp.http_websocket import WebSocketReader
+from aiohttp.http_websocket import WebSocketError, WebSocketReader
 
 if TYPE_CHECKING:
     from aiohttp._websocket.reader_py import WebSocketDataQueue
@@ -64,6 +64,7 @@ _MALFORMED = Closing(PROTOCOL_ERROR, "ws.protocol_error")
 _NOT_MASKED = Closing(PROTOCOL_ERROR, "ws.frame_not_masked")
 _BAD_CLOSE = Closing(PROTOCOL_ERROR, "ws.invalid_close")
 _BAD_TEXT = Closing(INVALID_TEXT, "message.invalid_utf8")
+_FAILED = Closing(INTERNAL, "rivetkit.internal_error")
 _LOST = Closing(ABNORMAL, "")
 
 
@@ -258,9 +259,7 @@ class WebSocket(asyncio.Protocol, WebSocketReader):
             return
         self.was_heard = True
         if self.feed_data(data)[0]:
-            error = _ERRORS.take()
-            is_long = getattr(error, "code", 0) == TOO_BIG
-            self._refuse(self._limits.too_long if is_long else _MALFORMED)
+            self._take_error(_ERRORS.take())
 
     def pause_writing(self) -> None:
         self._is_behind = True
@@ -325,11 +324,23 @@ class WebSocket(asyncio.Protocol, WebSocketReader):
     def _deliver(self, data: bytes, is_text: bool) -> None:
         try:
             self._owner.on_message(data, is_text)
-        except Exception as error:  # the loop tells it; other sockets notice nothing
-            self._refuse(Closing(INTERNAL, "rivetkit.internal_error"))
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a WebSocket's message was not taken", "exception": error}
-            )
+        except Exception as error:
+            self._fail(error)
+
+    def _take_error(self, error: BaseException | None) -> None:
+        if not isinstance(error, WebSocketError):
+            self._fail(error)
+        elif error.code == TOO_BIG:
+            self._refuse(self._limits.too_long)
+        else:
+            self._refuse(_MALFORMED)
+
+    def _fail(self, error: BaseException | None) -> None:
+        """End a socket over an error of ours: the loop tells it, other sockets notice nothing."""
+        self._refuse(_FAILED)
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a WebSocket ended over an error", "exception": error}
+        )
 
     def _take_close(self, payload: bytes | bytearray) -> None:
         try:

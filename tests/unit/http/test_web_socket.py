@@ -160,6 +160,21 @@ async def test_an_owner_that_fails_ends_its_socket_and_is_told_of() -> None:
     assert close_code(_written(owner, transport)[-1]) == 1011
 
 
+async def test_an_owner_that_fails_to_hear_the_end_is_told_of() -> None:
+    class Owner(RecordingOwner):
+        def on_closed(self, code: int, reason: str) -> None:
+            super().on_closed(code, reason)
+            raise LookupError("no")
+
+    told: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    owner = Owner()
+    open_in_memory(owner)
+    owner.socket.data_received(client_close())
+    assert (len(owner.endings), [type(error) for error in told]) == (1, [LookupError])
+
+
 async def test_reading_pauses_and_resumes_once() -> None:
     owner, transport = _open()
     owner.socket.pause_reading()
