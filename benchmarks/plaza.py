@@ -34,7 +34,7 @@ class Plaza(Actor):
         return self.state.count
 
     @action
-    def add(self) -> int:
+    def increment(self) -> int:
         """Add one and return the count; durable before it is answered."""
         self.state.count += 1
         return self.state.count

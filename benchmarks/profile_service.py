@@ -1,166 +1,168 @@
-"""Where the time of an action goes: CPU per process and a sampled profile of each kind of child.
+"""Where the time of an answer goes: CPU per process and a sampled profile of each kind of child.
 
-``python -m benchmarks.profile_service [--action get] [--seconds 6]`` loads a service with 64
-connections and 1,000 actors, once undisturbed for the CPU figures and once under py-spy. What C
-code does counts for the Python line that called it.
+``python -m benchmarks.profile_service [--load actions]`` loads a service with actions over HTTP, by
+64 connections and to 1,000 actors; ``--load connection`` with actions over one WebSocket, 64 in
+flight; ``--load broadcast`` with events to 1,000 WebSockets. Each once undisturbed for the CPU
+figures and once under py-spy. What C code does counts for the Python line that called it.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from stator.runtime.control import Role
 
 from .http_actions import warm_up
 from .load import Job, Running
-from .subjects import Bare, Service, cpu_seconds, data_directory
+from .plaza import NEWS_SIZE
+from .realtime import Pair, gather, hold_both, raise_descriptor_limit
+from .realtime_bare import ECHO, SQUARE
+from .realtime_client import WARM_UP
+from .realtime_load import Call, Load, Open, Shout
+from .sampling import print_profile, record
+from .subjects import Bare, Server, Service, cpu_seconds, data_directory
 
-TOP = 25
-WAITING = ("Writer._run ", "Reader._run ", "Child._watch_supervisor ")
-"""Threads in these wait for work; py-spy cannot always tell."""
-RATE_HZ = 200
-
-
-class Sample(NamedTuple):
-    """A stack, outermost first, and how often it was seen."""
-
-    frames: tuple[str, ...]
-    seen: int
+CONNECTIONS = {"actions": 64, "connection": 1, "broadcast": 1_000}
+"""Of each load, unless told."""
 
 
-def parse_raw(lines: Iterable[str]) -> list[Sample]:
-    """Return the samples of ``py-spy record --format raw`` but those of waiting threads."""
-    samples: list[Sample] = []
-    for line in lines:
-        stack, _, count = line.strip().rpartition(" ")
-        frames = tuple(stack.split(";"))
-        if not frames[-1].startswith(WAITING):
-            samples.append(Sample(frames, int(count)))
-    return samples
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A load that is under way."""
+
+    pid: int
+    """Of its generator."""
+    finish: Callable[[], float]
+    """Waits for its end and returns how much it did per second."""
 
 
-def function_of(frame: str) -> str:
-    """Return ``name (file)`` of a frame ``name (file:line)``."""
-    head, colon, tail = frame.rpartition(":")
-    return f"{head})" if colon and tail.rstrip(")").isdecimal() else frame
+Begin = Callable[[], Begun]
 
 
-def print_profile(title: str, samples: list[Sample]) -> None:
-    """Print the functions by own time, with their hottest line, and by time including callees."""
-    total = sum(sample.seen for sample in samples) or 1
-    own: Counter[str] = Counter()
-    lines: dict[str, Counter[str]] = {}
-    whole: Counter[str] = Counter()
-    for frames, seen in samples:
-        leaf = function_of(frames[-1])
-        own[leaf] += seen
-        line = frames[-1].rpartition(":")[2].rstrip(")")
-        lines.setdefault(leaf, Counter())[line] += seen
-        for function in {function_of(frame) for frame in frames}:
-            whole[function] += seen
-    print(f"\n{title}: self, {total} samples")
-    for function, count in own.most_common(TOP):
-        hot = ", ".join(f"{line}: {n / total:.1%}" for line, n in lines[function].most_common(3))
-        print(f"  {count / total:6.1%}  {function}  [lines {hot}]")
-    print(f"\n{title}: cumulative")
-    for function, count in whole.most_common(TOP):
-        print(f"  {count / total:6.1%}  {function}")
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Two servers and what loads each."""
+
+    service: Service
+    bare: Server
+    load_service: Begin
+    load_bare: Begin
 
 
-def record(pids: dict[str, int], seconds: float) -> dict[str, list[Sample]]:
-    """Sample several processes at once."""
-    with tempfile.TemporaryDirectory() as directory:
-        files = {name: Path(directory, str(pid)) for name, pid in pids.items()}
-        recorders = [
-            subprocess.Popen(
-                [
-                    *(str(Path(sys.executable).with_name("py-spy")), "record"),
-                    *("--pid", str(pids[name]), "--output", str(file)),
-                    *("--format", "raw", "--rate", str(RATE_HZ), "--duration", f"{seconds:.0f}"),
-                ],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            for name, file in files.items()
-        ]
-        for recorder in recorders:
-            if recorder.wait() != 0:
-                raise RuntimeError("py-spy failed; it needs root or CAP_SYS_PTRACE")
-        return {name: parse_raw(file.read_text().splitlines()) for name, file in files.items()}
+@contextmanager
+def actions(given: argparse.Namespace) -> Generator[Stage, None, None]:
+    """Set up for actions over HTTP."""
 
-
-def print_cpu(pids: dict[str, int], job: Job) -> None:
-    """Run a job and print what each process spent on an answer."""
-    load = Running(job)
-    time.sleep(job.warm_up)
-    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
-    load_before = cpu_seconds(load.pid)
-    time.sleep(job.seconds * 0.9)
-    spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-    spent["load generator"] = cpu_seconds(load.pid) - load_before
-    outcome = load.result()
-    print(f"{outcome.per_second:,.0f} per second, {outcome.errors} errors; CPU per answer:")
-    for name, seconds in spent.items():
-        share = seconds / (job.seconds * 0.9)
-        cost_us = 1e6 * share / outcome.per_second
-        print(f"  {cost_us:6.1f} us  {name} ({share:.0%} of a core)")
-
-
-def main() -> None:
-    """Profile and print."""
-    parser = argparse.ArgumentParser(prog="benchmarks.profile_service", description=__doc__)
-    parser.add_argument("--action", choices=("increment", "get"), default="increment")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--actors", type=int, default=1_000)
-    parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--set", action="append", default=[], dest="settings")
-    given = parser.parse_args()
-    settings = dict(setting.split("=", 1) for setting in given.settings)
-    with (
-        data_directory() as data,
-        Service(data, settings=settings) as service,
-        Bare() as bare,
-    ):
-        service.wait_first_answer()
-        bare.wait_first_answer()
-        warm_up(service)
-        profile(service, bare, given)
-
-
-def profile(service: Service, bare: Bare, given: argparse.Namespace) -> None:
-    """Measure the bare server's CPU, the service's CPU, then the service's stacks."""
-
-    def job(port: int) -> Job:
-        return Job(
-            port=port,
+    def begin(server: Server) -> Begun:
+        job = Job(
+            port=server.port,
             action=given.action,
             argument=1 if given.action == "increment" else None,
             actors=given.actors,
             connections=given.connections,
             seconds=given.seconds,
+            warm_up=WARM_UP,
+        )
+        running = Running(job)
+        return Begun(running.pid, lambda: running.result().per_second)
+
+    with (
+        data_directory() as data,
+        Service(data, settings=given.settings) as service,
+        Bare() as bare,
+    ):
+        service.wait_first_answer()
+        bare.wait_first_answer()
+        warm_up(service)
+        yield Stage(service, bare, lambda: begin(service), lambda: begin(bare))
+
+
+@contextmanager
+def connections(given: argparse.Namespace) -> Generator[Stage, None, None]:
+    """Set up for actions over WebSockets, or for events to them."""
+    is_broadcast = given.load == "broadcast"
+
+    def begin(load: Load, *, echo: bool) -> Begun:
+        if is_broadcast:
+            order: Shout | Call = Shout(size=NEWS_SIZE, seconds=given.seconds)
+        else:
+            order = Call(
+                action=given.action, in_flight=given.in_flight, seconds=given.seconds, echo=echo
+            )
+        wait = load.begin(order)
+        return Begun(load.pid, lambda: wait().per_second)
+
+    raise_descriptor_limit()
+    with ExitStack() as stack:
+        pair = stack.enter_context(Pair(given.settings))
+        ours, limit = map(stack.enter_context, hold_both(pair, SQUARE if is_broadcast else ECHO))
+        for load in (ours, limit):
+            if is_broadcast:
+                gather(load, given.connections)
+            else:
+                load.ask(Open(count=given.connections))
+        yield Stage(
+            pair.service,
+            pair.bare,
+            lambda: begin(ours, echo=False),
+            lambda: begin(limit, echo=True),
         )
 
+
+def print_cpu(pids: dict[str, int], begin: Begin, seconds: float) -> dict[str, float]:
+    """Run a load and print what each process spent on an answer; return their seconds."""
+    load = begin()
+    time.sleep(WARM_UP)
+    watched = {**pids, "load generator": load.pid}
+    before = {name: cpu_seconds(pid) for name, pid in watched.items()}
+    time.sleep(seconds * 0.9)
+    spent = {name: cpu_seconds(pid) - before[name] for name, pid in watched.items()}
+    per_second = load.finish()
+    print(f"{per_second:,.0f} per second; CPU per answer or delivery:")
+    for name, used in spent.items():
+        share = used / (seconds * 0.9)
+        print(f"  {1e6 * share / per_second:6.1f} us  {name} ({share:.0%} of a core)")
+    return spent
+
+
+def profile(stage: Stage, seconds: float) -> None:
+    """Measure the bare server's CPU, the service's CPU, then the service's stacks."""
     print("bare aiohttp: ", end="")
-    print_cpu({"bare": bare.pid}, job(bare.port))
-    pids = {f"gateway {n}": pid for n, pid in enumerate(service.pids(Role.GATEWAY))}
-    pids |= {f"worker {n}": pid for n, pid in enumerate(service.pids(Role.WORKER))}
+    print_cpu({"bare": stage.bare.pid}, stage.load_bare, seconds)
+    gateways = {f"gateway {n}": pid for n, pid in enumerate(stage.service.pids(Role.GATEWAY))}
+    workers = {f"worker {n}": pid for n, pid in enumerate(stage.service.pids(Role.WORKER))}
     print("stator: ", end="")
-    print_cpu(pids, job(service.port))
-    load = Running(job(service.port))
+    spent = print_cpu(gateways | workers, stage.load_service, seconds)
+    busiest = [max(children, key=lambda name: spent[name]) for children in (gateways, workers)]
+    load = stage.load_service()
     time.sleep(0.5)
-    chosen = {name: pids[name] for name in ("gateway 0", "worker 0")}
-    samples = record(chosen, max(1.0, given.seconds - 1.0))
-    load.result()
+    chosen = {name: (gateways | workers)[name] for name in busiest}
+    samples = record(chosen, max(1.0, seconds - 1.0))
+    load.finish()
     for name, found in samples.items():
         print_profile(name, found)
+
+
+def main() -> None:
+    """Profile and print."""
+    parser = argparse.ArgumentParser(prog="benchmarks.profile_service", description=__doc__)
+    parser.add_argument("--load", choices=CONNECTIONS, default="actions")
+    parser.add_argument("--action", choices=("increment", "get"), default="increment")
+    parser.add_argument("--connections", type=int)
+    parser.add_argument("--in-flight", type=int, default=64, help="of --load connection")
+    parser.add_argument("--actors", type=int, default=1_000, help="of --load actions")
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    given = parser.parse_args()
+    given.settings = dict(setting.split("=", 1) for setting in given.settings)
+    given.connections = given.connections or CONNECTIONS[given.load]
+    set_up = actions if given.load == "actions" else connections
+    with set_up(given) as stage:
+        profile(stage, given.seconds)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ BROADCAST = Target(0.7)
 IDLE_KIB = Target(20, is_at_most=True)
 NO_GROWTH = Target(1.05, is_at_most=True)
 
-ACTIONS = {"get": "read-only", "add": "changing"}
+ACTIONS = {"get": "read-only", "increment": "changing"}
 CROWDS = (100, 1_000, 5_000)
 IDLE = 2_000
 IDLE_BEFORE = 200
@@ -132,10 +132,13 @@ def over_one(pair: Pair, encoding: Encoding, plan: Plan, *, hot: bool) -> Iterat
         ours.ask(Open(count=1))
         limit.ask(Open(count=1))
         where = f"1 connection, {encoding.name.lower()}"
-        for action, target in (("get", READ_ONLY), ("add", DURABLE)):
+        for action, target in (("get", READ_ONLY), ("increment", DURABLE)):
             name = f"{ACTIONS[action]}, {where}, 64 in flight"
             pairs = round_trips(ours, limit, action, 64, plan.pipelined)
             yield from rate_rows(name, "actions/s", pairs, target)
+            if encoding is Encoding.BARE:
+                pairs = round_trips(ours, limit, action, 64, plan.pipelined, separately=True)
+                yield from rate_rows(f"{name}, a write each", "actions/s", pairs)
         for action in () if hot else ACTIONS:
             name = f"{ACTIONS[action]}, {where}, 1 in flight"
             pairs = round_trips(ours, limit, action, 1, plan.sequential)
@@ -155,11 +158,25 @@ def over_many(pair: Pair, plan: Plan) -> Iterator[Row]:
             yield from rate_rows(f"{kind}, 64 connections, bare, 1 in flight", "actions/s", pairs)
 
 
-def round_trips(ours: Load, limit: Load, action: str, in_flight: int, length: Length) -> Pairs:
+def round_trips(
+    ours: Load,
+    limit: Load,
+    action: str,
+    in_flight: int,
+    length: Length,
+    *,
+    separately: bool = False,
+) -> Pairs:
     """Call an action by turns at the service and, as a message to echo, at the bare server."""
 
     def order(*, echo: bool) -> Call:
-        return Call(action=action, in_flight=in_flight, seconds=length.seconds, echo=echo)
+        return Call(
+            action=action,
+            in_flight=in_flight,
+            seconds=length.seconds,
+            separately=separately,
+            echo=echo,
+        )
 
     return alternate(
         lambda: ours.ask(order(echo=False)), lambda: limit.ask(order(echo=True)), length

@@ -69,7 +69,7 @@ class Ring:
 
 
 def call(crowd: Crowd, connections: list[Connection], order: Call, encoding: Encoding) -> Outcome:
-    """Keep each connection busy: a new call for each answer, those of one read in one write."""
+    """Keep each connection busy: a new call for each answer."""
     if order.echo:
         expected = messages.beginning_of_echo(encoding, order.action)
     else:
@@ -80,23 +80,35 @@ def call(crowd: Crowd, connections: list[Connection], order: Call, encoding: Enc
     span = Span(order.seconds)
     for connection in connections:
         connection.send(ring.take(order.in_flight))
-    _exchange(crowd, ring, span.begins)
+    exchange = _exchange_separately if order.separately else _exchange
+    exchange(crowd, ring, span.begins)
     span.start()
     if len(connections) == order.in_flight == 1:
         waits = _take_turns(crowd, connections[0], ring, span.ends)
         outcome = span.outcome(len(waits), waits)
     else:
-        outcome = span.outcome(_exchange(crowd, ring, span.ends))
+        outcome = span.outcome(exchange(crowd, ring, span.ends))
     await_frames(crowd, len(connections) * order.in_flight)
     return outcome
 
 
 def _exchange(crowd: Crowd, ring: Ring, until: float) -> int:
-    """Answer answers with calls; return how many answers came."""
+    """Answer answers with calls, those of one read in one write; return how many came."""
     done = 0
     while time.perf_counter() < until:
         for connection, count in crowd.poll(DEADLINE):
             connection.send(ring.take(count))
+            done += count
+    return done
+
+
+def _exchange_separately(crowd: Crowd, ring: Ring, until: float) -> int:
+    """Do the same with a write for each call."""
+    done = 0
+    while time.perf_counter() < until:
+        for connection, count in crowd.poll(DEADLINE):
+            for _ in range(count):
+                connection.send(ring.take(1))
             done += count
     return done
 

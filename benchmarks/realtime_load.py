@@ -43,6 +43,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     in_flight: int
     """Calls that wait for their answer at the same time, on each connection."""
     seconds: float
+    separately: bool = False
+    """Whether each call is a write of its own, as of most clients; else those of a turn are one."""
     echo: bool = False
     """Whether the calls themselves come back."""
 

@@ -42,6 +42,13 @@ def test_calls_are_echoed_and_counted(
     assert outcome.done > 0
 
 
+def test_calls_written_one_by_one_are_counted_too(bare: BareRealtime) -> None:
+    with Load(Begin(port=bare.port, path=ECHO)) as load:
+        load.ask(Open(count=1))
+        order = Call(action="get", in_flight=64, seconds=0.05, separately=True, echo=True)
+        assert load.ask(order).done > 0
+
+
 def test_an_answer_of_another_kind_ends_the_run(
     bare: BareRealtime, capfd: pytest.CaptureFixture[str]
 ) -> None:
