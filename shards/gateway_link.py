@@ -15,6 +15,7 @@ from stator.runtime.link.frames import (
     ClientGone,
     Credit,
     ExchangeAborted,
+    Goodbye,
     Hello,
     Message,
     OfConnection,
@@ -33,12 +34,26 @@ class GatewayLink:
     It is the port of everything that leaves by it.
     """
 
-    __slots__ = ("_engine", "_hello", "channel", "connections", "exchanges", "send", "token")
+    __slots__ = (
+        "_engine",
+        "_hello",
+        "channel",
+        "connections",
+        "exchanges",
+        "goodbyes",
+        "role",
+        "send",
+        "token",
+    )
 
     def __init__(self, engine: Engine, hello: Hello) -> None:
         self._engine = engine
         self._hello = hello
         self.channel: Channel
+        self.role = ""
+        """Of the process at the other end, known from its Hello."""
+        self.goodbyes = 0
+        """How often the other end said Goodbye; see ``farewell.py``."""
         self.token = ""
         """Of the gateway at the other end, known from its Hello."""
         self.connections: dict[int, Connection] = {}
@@ -60,6 +75,7 @@ class GatewayLink:
             self._engine.counters[Counter.REQUESTS] += 1
             self._engine.accept(frame, payload, self)  # type: ignore[arg-type]
         elif isinstance(frame, Hello):
+            self.role = frame.role
             self.token = frame.token
             self.send(self._hello)
             self._engine.greet(self)
@@ -67,6 +83,8 @@ class GatewayLink:
             self._tell_connection(frame)
         elif isinstance(frame, (BodyPart, BodyCredit, ExchangeAborted)):
             self._tell_exchange(frame, payload)
+        elif isinstance(frame, Goodbye):
+            self.goodbyes += 1
         elif isinstance(frame, Reply | OfConnection):
             raise LinkProtocolError(f"a worker got a {kind.__name__}")
         else:

@@ -14,6 +14,7 @@ import uvloop
 
 from stator.runtime.boot import Boot
 from stator.runtime.child import Child
+from stator.runtime.control import ServiceState
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
 from stator.runtime.garbage import settle_collector
@@ -35,6 +36,10 @@ from .store.sqlite_store import SqliteStore
 SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the interpreter from the writer threads. With the default of
 5 ms every step of a transaction can cost that much on a busy worker (docs/storage.md)."""
+FAREWELL_PART = 1 / 3
+"""Of the grace period, for what was handed over; the rest is for actors that have work to end."""
+FLUSH_TIMEOUT_S = 1.0
+"""How long the last frames may wait for a gateway to read."""
 
 
 def run_worker(boot: Boot) -> int:
@@ -89,12 +94,20 @@ async def _serve(
     settle_collector()
     child.ready()
     await child.wait_stopping()
+    if _has_successor(child, block):
+        await server.say_goodbye(boot.config.workers.grace_period * FAREWELL_PART)
     await engine.drain()
     server.close()
+    await server.wait_closed(FLUSH_TIMEOUT_S)
     engine.close()
     reader.close()
     child.publish()
     return child.exit_code()
+
+
+def _has_successor(child: Child, block: ControlBlock) -> bool:
+    """Whether another process will take over; else whoever asks is better told at once."""
+    return not child.orphaned and block.service_state is not ServiceState.DRAINING
 
 
 def _open_stores(boot: Boot, reader: Reader, log: Logger) -> dict[int, ShardStorage]:
