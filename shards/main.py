@@ -36,7 +36,7 @@ from .store.sqlite_store import SqliteStore
 SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the interpreter from the writer threads. With the default of
 5 ms every step of a transaction can cost that much on a busy worker (docs/storage.md)."""
-FAREWELL_PART = 1 / 3
+FAREWELL_PART = 1 / 6
 """Of the grace period, for what was handed over; the rest is for actors that have work to end."""
 FLUSH_TIMEOUT_S = 1.0
 """How long the last frames may wait for a gateway to read."""
