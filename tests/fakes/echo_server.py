@@ -153,6 +153,11 @@ class EchoServer:
         heads = HeadWatch(loop, 1000.0)
         self.http = HttpServer(self._handle, heads=heads, access_log=None, **settings)
         self.listener = cast(asyncio.Server, None)
+        self.asked = asyncio.Event()
+        """Set by a request for a WebSocket."""
+        self.may_answer = asyncio.Event()
+        """Cleared by a test that wants such a request to wait."""
+        self.may_answer.set()
 
     @property
     def port(self) -> int:
@@ -162,6 +167,8 @@ class EchoServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if not is_upgrade(request.headers):
             return web.Response(text="hello")
+        self.asked.set()
+        await self.may_answer.wait()
         owner = RecordingOwner(self._script)
         try:
             key = check_upgrade(request.method, request.headers)

@@ -58,6 +58,12 @@ async def rest(streams: Streams, data: bytes) -> list[ServerFrame]:
     return split_frames(await streams[0].read())
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let the loop turn until something is so; the test's deadline is the limit."""
+    while not is_so():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with a key and a certificate for it."""
@@ -137,8 +143,14 @@ def test_bytes_that_come_with_the_request_are_the_first_messages(loop: Loop, siz
 @each_loop
 def test_more_early_bytes_than_aiohttp_keeps_are_all_read(loop: Loop) -> None:
     async def test() -> None:
-        async with echo_server() as server, client(server) as (reader, writer):
-            writer.write(upgrade_request() + client_frame(BINARY, bytes(2**20)) + client_close())
+        async with echo_server(read_bufsize=1024) as server, client(server) as (reader, writer):
+            server.may_answer.clear()
+            writer.write(upgrade_request())
+            await server.asked.wait()
+            (connection,) = server.http.connections
+            writer.write(client_frame(BINARY, bytes(2**20)) + client_close())
+            await until(lambda: connection._buffer_paused)  # pyright: ignore[reportPrivateUsage]
+            server.may_answer.set()
             await read_head(reader)
             frames = split_frames(await reader.read())
             assert [len(frame.payload) for frame in frames] == [2**20, 2]
@@ -180,11 +192,12 @@ def test_nothing_is_left_of_aiohttps_objects(loop: Loop) -> None:
         gc.enable()
 
 
-def test_the_end_of_a_socket_leaves_no_cycle() -> None:
+@pytest.mark.parametrize("end", [client_close(), client_frame(TEXT, b"\xff"), b"\xff\xff"])
+def test_the_end_of_a_socket_leaves_no_cycle(end: bytes) -> None:
     async def test() -> None:
         async with echo_server() as server, client(server) as streams:
             await opened(streams)
-            await rest(streams, client_frame(TEXT, b"\xff"))
+            await rest(streams, end)
             streams[1].close()
             await server.sockets.wait_empty()
             server.owners.clear()
@@ -308,16 +321,10 @@ def test_a_client_that_does_not_read_makes_a_backlog_and_then_drains(loop: Loop)
                 sent += 100_010
             assert owner.socket.backlog > 0
             await streams[0].readexactly(sent)
-            await _until_drained(owner.socket.flush, lambda: owner.drained == 1)
+            await until(lambda: owner.drained == 1)
             assert (owner.socket.backlog, owner.socket.is_behind) == (0, False)
 
     run_on(loop, test)
-
-
-async def _until_drained(turn: Callable[[], None], is_done: Callable[[], bool]) -> None:
-    while not is_done():
-        turn()
-        await asyncio.sleep(0)
 
 
 @each_loop

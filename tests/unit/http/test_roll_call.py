@@ -17,12 +17,14 @@ TIMEOUT_S = 10.0
 class Calls:
     """Some sockets, and their roll call in rounds of one tick unless told."""
 
-    def __init__(self, count: int = 1, ticks_per_round: int = 1) -> None:
+    def __init__(
+        self, count: int = 1, ticks_per_round: int = 1, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self.sockets = OpenSockets()
         self.owners = [RecordingOwner() for _ in range(count)]
         self.transports = [open_in_memory(owner, sockets=self.sockets) for owner in self.owners]
         self.roll_call = RollCall(
-            self.sockets, interval_s=30.0, timeout_s=TIMEOUT_S, ticks_per_round=ticks_per_round
+            self.sockets, interval_s=30.0, timeout_s=timeout_s, ticks_per_round=ticks_per_round
         )
 
     @property
@@ -83,6 +85,16 @@ async def test_who_answers_stays() -> None:
     calls.tick(90.0 + TIMEOUT_S - 0.1)
     assert not calls.transport.is_aborted
     assert calls.pings() == 2
+
+
+async def test_an_answer_counts_although_rounds_are_shorter_than_the_timeout() -> None:
+    calls = Calls(timeout_s=45.0)
+    calls.tick(0.0)
+    calls.tick(30.0)
+    calls.owner.socket.data_received(client_frame(PONG))
+    calls.tick(60.0)
+    calls.tick(75.0)
+    assert not calls.transport.is_aborted
 
 
 async def test_who_answers_stays_when_the_time_is_up_before_the_next_round() -> None:

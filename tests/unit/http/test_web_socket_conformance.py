@@ -206,6 +206,10 @@ CASES.update(
         "longest message": fine(
             client_frame(BINARY, bytes(MAX_MESSAGE_BYTES)), (BINARY, bytes(MAX_MESSAGE_BYTES))
         ),
+        "longest message in pieces": fine(
+            in_pieces(BINARY, bytes(MAX_MESSAGE_BYTES - 3), b"", b"wxy", b""),
+            (BINARY, bytes(MAX_MESSAGE_BYTES - 3) + b"wxy"),
+        ),
         "too long": refused(client_frame(BINARY, bytes(MAX_MESSAGE_BYTES + 1)), 1009),
         "too long in pieces": refused(
             in_pieces(BINARY, bytes(MAX_MESSAGE_BYTES - 3), b"", b"wxyz", b""), 1009
