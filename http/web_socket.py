@@ -7,7 +7,8 @@ no timer. What aiohttp's reader leaves to its callers, or lets pass, is judged i
 
 Rule 1. Client frames are masked (RFC 6455, 5.1). The reader unmasks into a ``bytearray`` and
         leaves an unmasked payload ``bytes``, so the type tells. Not noticed is an unmasked frame
-        that came in more than ``max(1024, max_message_bytes // 256)`` reads.
+        that came in more than ``max(1024, max_message_bytes // 256)`` reads; nor is a length
+        that could have been written shorter (5.2).
 Rule 2. After a close frame was sent or received, no message is delivered.
 Rule 3. :meth:`Owner.on_closed` is called once, whatever happens, and nothing after it.
 Rule 4. A refused client is sent the reason and the end of the stream, and its bytes are read and
@@ -176,6 +177,11 @@ class WebSocket(asyncio.Protocol, WebSocketReader):
     def is_listening(self) -> bool:
         """Whether the client would be heard."""
         return self._phase == _OPEN and not self._is_paused
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the owner wants nothing more read."""
+        return self._is_paused
 
     @property
     def is_behind(self) -> bool:
