@@ -6,10 +6,14 @@ worker, one future, one write back. The body is opaque here.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Hashable
+
 import msgspec
 from aiohttp import web
 
 from stator.runtime.config import Config
+from stator.runtime.config_rules import resolve_rate_limits
 from stator.runtime.errors import (
     ActorNotFound,
     InputTooLarge,
@@ -21,6 +25,7 @@ from stator.runtime.errors import (
     UnknownPool,
 )
 from stator.runtime.keys import Key, serialize_key
+from stator.runtime.link.dialer import Dialer
 from stator.runtime.link.frames import (
     ActorRecord,
     Answer,
@@ -28,6 +33,7 @@ from stator.runtime.link.frames import (
     CreateActor,
     Created,
     FindActors,
+    OpenExchange,
     Refusal,
     Resolution,
 )
@@ -39,14 +45,21 @@ from stator.runtime.protocol.encoding import (
     encoding_of,
 )
 
+from .admission import Admission, client_address
 from .answers import WireResponse, json_response, may_keep_alive
 from .auth import Gatekeeper, token_of
 from .backends import Backends, refused
 from .bodies import read_message
+from .connections import ClientConnection
 from .cors import CrossOrigin, as_lines
 from .namespaces import KnownNamespaces
+from .params import check_params
+from .raw_requests import RawRequests
+from .request_heads import make_head
 from .routes import ActorRoute
+from .switchboard import Switchboard
 
+PARAMS_HEADER = "x-rivet-conn-params"
 POOL = "default"
 """The one pool of this service (clients name it on every creation)."""
 REGION = "default"
@@ -109,8 +122,14 @@ class ActorRequests:
         gatekeeper: Gatekeeper,
         namespaces: KnownNamespaces,
         cross_origin: CrossOrigin,
+        switchboard: Switchboard,
     ) -> None:
         self._backends = backends
+        self._admission = Admission(*resolve_rate_limits(config), time.monotonic)
+        self._raw = RawRequests(config, switchboard, cross_origin)
+        self._max_params_size = config.limits.max_params_size
+        self._patience_s = config.server.header_timeout
+        switchboard.on_forget = self._dismiss_connection
         self._gatekeeper = gatekeeper
         self._namespaces = namespaces
         self._cross_origin = cross_origin
@@ -127,18 +146,61 @@ class ActorRequests:
         headers = request.headers
         if not self._gatekeeper.is_open:
             self._gatekeeper.check_client(route.token or token_of(headers))
+        if not self._admission.is_off:
+            return await self._serve_admitted(request, route, ray_id)
+        return await self._serve(request, route, ray_id)
+
+    def check_token(self, token: str | None) -> None:
+        """Raise unless a client with ``token`` may call actors."""
+        if not self._gatekeeper.is_open:
+            self._gatekeeper.check_client(token)
+
+    def link_to(self, shard: int) -> Dialer:
+        """Return the link to the worker that owns ``shard`` now."""
+        return self._backends.link_to(shard)
+
+    def admit_connection(
+        self, request: web.BaseRequest, route: ActorRoute, connection: ClientConnection
+    ) -> None:
+        """Count a connection among what its client has under way. Raises ``guard.rate_limit``."""
+        if not self._admission.is_off:
+            counted = (_address_of(request), _counted_as(route))
+            self._admission.enter(*counted)
+            connection.admitted = counted
+
+    def _dismiss_connection(self, connection: ClientConnection) -> None:
+        counted, connection.admitted = connection.admitted, None
+        if counted is not None:
+            self._admission.leave(*counted)
+
+    async def _serve_admitted(
+        self, request: web.BaseRequest, route: ActorRoute, ray_id: str
+    ) -> web.StreamResponse:
+        address, actor = _address_of(request), _counted_as(route)
+        self._admission.enter(address, actor)
+        try:
+            return await self._serve(request, route, ray_id)
+        finally:
+            self._admission.leave(address, actor)
+
+    async def _serve(
+        self, request: web.BaseRequest, route: ActorRoute, ray_id: str
+    ) -> web.StreamResponse:
+        headers = request.headers
         if headers.get("x-rivet-skip-ready-wait", "0") not in ("0", "1", "true", "false"):
             raise InvalidHeader(metadata={"header": "x-rivet-skip-ready-wait"})
         action = route.action
         if action is None:
+            if is_raw(route.inner):
+                return await self._serve_raw(request, route, ray_id)
             return await self._serve_other(request, route)
         if request.method != "POST":
             raise MethodNotAllowed(metadata={"method": request.method, "path": route.inner})
         encoding = encoding_of(headers.get("x-rivet-encoding"))
         if encoding is Encoding.CBOR and headers.get(DIALECT_HEADER) == NATIVE_DIALECT:
             encoding = Encoding.NATIVE
-        body = await read_message(request, self._max_message_size)
-        key, shard = self._places.get(request.raw_path) or await self._place(request, route)
+        body = await read_message(request, self._max_message_size, self._patience_s)
+        key, shard = self._places.get(request.raw_path) or await self.place(request, route)
         link = self._backends.link_to(shard)
         call = Call(
             link.next_id(),
@@ -151,6 +213,8 @@ class ActorRequests:
             encoding,
             ray_id,
             route.input,
+            self._params(headers.get(PARAMS_HEADER)),
+            make_head(request, route) if link.peer_wants_requests else None,
         )
         reply, payload = await link.request(call, body)
         if isinstance(reply, Refusal):
@@ -176,7 +240,35 @@ class ActorRequests:
         )
         return WireResponse(reply.status, head, body, keep_alive=may_keep_alive(request))
 
-    async def _place(self, request: web.BaseRequest, route: ActorRoute) -> tuple[str, int]:
+    def _params(self, header: str | None) -> bytes | None:
+        """Return the connection parameters in a header (client-protocol, 5.1)."""
+        if not header:
+            return None
+        params = header.encode("utf-8", "surrogateescape")
+        check_params(params, self._max_params_size)
+        return params
+
+    async def _serve_raw(
+        self, request: web.BaseRequest, route: ActorRoute, ray_id: str
+    ) -> web.StreamResponse:
+        key, shard = self._places.get(request.raw_path) or await self.place(request, route)
+        link = self._backends.link_to(shard)
+        opening = OpenExchange(
+            link.next_id(),
+            shard,
+            resolution_of(route),
+            route.namespace,
+            route.name,
+            key,
+            ray_id,
+            make_head(request, route),
+            route.input,
+            self._params(request.headers.get(PARAMS_HEADER)),
+            request.body_exists,
+        )
+        return await self._raw.serve(request, link, opening)
+
+    async def place(self, request: web.BaseRequest, route: ActorRoute) -> tuple[str, int]:
         """Return the serialised key (or actor id) and the shard of a route; check it once."""
         if route.actor_id is not None:
             shard = self._backends.shard_of_id(route.actor_id)
@@ -201,8 +293,6 @@ class ActorRequests:
             raise RouteNotFound(metadata={"resource": "route", "id": route.inner})
         actor = await self.find(request, route)
         headers = {"x-rivet-actor": actor.actor_id}
-        if route.inner.startswith("/request"):
-            return web.Response(status=404, headers=headers)  # the actor has no handler for it
         if request.method != "GET":
             raise MethodNotAllowed(metadata={"method": request.method, "path": route.inner})
         if route.inner == "/metadata":
@@ -213,7 +303,7 @@ class ActorRequests:
 
     async def find(self, request: web.BaseRequest, route: ActorRoute) -> ActorRecord:
         """Return the actor of a route, creating it if the route says so."""
-        key, shard = await self._place(request, route)
+        key, shard = await self.place(request, route)
         if route.actor_id is None and route.create:
             payload = await self._backends.ask(
                 shard,
@@ -237,12 +327,26 @@ MAX_REMEMBERED = 16_384
 MAX_REMEMBERED_PATH = 1_024
 """How many paths, and how long ones, the gateway remembers the shard of."""
 
-_FRAMEWORK_PATHS = frozenset({"", "/", "/metadata", "/health", "/request"})
+_FRAMEWORK_PATHS = frozenset({"", "/", "/metadata", "/health"})
 
 
 def is_known_inner(inner: str) -> bool:
-    """Whether an actor answers on this path."""
-    return inner in _FRAMEWORK_PATHS or inner.startswith("/request/")
+    """Whether the framework answers on this path of an actor."""
+    return inner in _FRAMEWORK_PATHS
+
+
+def is_raw(inner: str) -> bool:
+    """Whether this path is for the actor's ``on_request``."""
+    return inner == "/request" or inner.startswith("/request/")
+
+
+def _address_of(request: web.BaseRequest) -> str:
+    transport = request.transport
+    return client_address(None if transport is None else transport.get_extra_info("peername"))
+
+
+def _counted_as(route: ActorRoute) -> Hashable:
+    return route.actor_id or (route.namespace, route.name, route.key)
 
 
 def resolution_of(route: ActorRoute) -> Resolution:

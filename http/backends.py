@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from stator.runtime.boot import Boot
@@ -12,19 +13,24 @@ from stator.runtime.control_block import ControlBlock
 from stator.runtime.errors import ActorError
 from stator.runtime.ids import shard_of, shard_of_actor_id
 from stator.runtime.keys import Key
-from stator.runtime.link.dialer import Dialer, Outcome
+from stator.runtime.link.dialer import Dialer, Inbox, Outcome
 from stator.runtime.link.frames import Hello, Refusal, Request
 
 
 class Backends:
     """Sends requests to the worker that owns a shard."""
 
-    def __init__(self, boot: Boot, block: ControlBlock) -> None:
-        hello = Hello(boot.role.name.lower(), boot.index, boot.generation)
+    def __init__(self, boot: Boot, block: ControlBlock, inbox: Inbox, ids: Iterator[int]) -> None:
+        """``ids`` number requests and connections; ``inbox`` gets what nobody asked for."""
+        token = f"{boot.index}-{os.urandom(8).hex()}"
+        hello = Hello(boot.role.name.lower(), boot.index, boot.generation, token=token)
         timeout = boot.config.server.ready_timeout
         self.shards = boot.total_shards
         self._owner_of = block.owner_of
-        self._dialers = [Dialer(path, hello, ready_timeout=timeout) for path in boot.workers]
+        self._dialers = [
+            Dialer(path, hello, ready_timeout=timeout, ids=ids, inbox=inbox)
+            for path in boot.workers
+        ]
 
     def start(self) -> None:
         """Connect to all workers in the background."""

@@ -32,6 +32,7 @@ from stator.runtime.link.frames import (
     ListNames,
     NamespaceRecord,
     Refusal,
+    SleepActor,
 )
 from stator.runtime.protocol.actions import decode_input
 from stator.runtime.version import PRODUCT, VERSION
@@ -155,6 +156,11 @@ class ControlRequests:
                 query = Query(route.query, frozenset({"namespace"}))
                 return await self._destroy(request, query, path.rpartition("/")[2])
             return web.Response(status=405, headers={"allow": "DELETE"})
+        if path.startswith("/actors/") and path.count("/") == 3 and path.endswith("/sleep"):
+            if request.method != "POST":
+                return web.Response(status=405, headers={"allow": "POST"})
+            query = Query(route.query, frozenset({"namespace"}))
+            return await self._sleep(request, query, path.split("/")[2])
         if path in self._methods:
             return web.Response(status=405, headers={"allow": ", ".join(self._methods[path])})
         raise ApiRouteNotFound
@@ -333,6 +339,21 @@ class ControlRequests:
             # Destroying is idempotent (client-protocol, 2.3): who is not there is destroyed.
             if isinstance(reply, Refusal) and (reply.group, reply.code) != ActorNotFound.known[:2]:
                 raise refused(reply)
+        return json_response({})
+
+    async def _sleep(
+        self, request: web.BaseRequest, query: Query, actor_id: str
+    ) -> web.StreamResponse:
+        """Put an actor to sleep and answer when it does (semantics page, 2.7)."""
+        self._gatekeeper.check_admin(token_of(request.headers))
+        namespace = query.namespace()
+        await self._namespaces.require(namespace)
+        shard = self._backends.shard_of_id(actor_id)
+        if shard is None:
+            raise ActorNotFound
+        await self._backends.ask(
+            shard, lambda number: SleepActor(number, shard, namespace, actor_id)
+        )
         return json_response({})
 
     # -- namespaces

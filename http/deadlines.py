@@ -16,6 +16,7 @@ own limit, in bodies.py.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from aiohttp import StreamReader, web
@@ -92,6 +93,8 @@ class TimedConnection(web.RequestHandler):
         self._heads = heads
         self._begun_after = -1
         """After how many requests the last head began that did not come in one piece."""
+        self.on_lost: Callable[[], None] | None = None
+        """Told when the client is gone."""
         self._body: StreamReader | None = None
         """The body of the last request, while it is not whole."""
 
@@ -113,6 +116,8 @@ class TimedConnection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Expect nothing any more."""
         self._heads.forget(self)
+        if self.on_lost is not None:
+            self.on_lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

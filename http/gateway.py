@@ -19,10 +19,14 @@ from .actor_requests import ActorRequests
 from .auth import Gatekeeper
 from .backends import Backends
 from .control_requests import ControlRequests
-from .cors import CrossOrigin
+from .cors import CrossOrigin, as_lines
+from .handshake import is_upgrade, refusal_headers
 from .namespaces import KnownNamespaces
+from .open_sockets import OpenSockets
 from .problems import problem_response
 from .routes import ActorRoute, ControlRoute, Route, parse_route
+from .switchboard import Switchboard
+from .upgrades import Upgrades
 
 MAX_CACHED_ROUTES = 16_384
 """Clients repeat their paths, so parsing is cached; beyond this the cache starts again."""
@@ -32,11 +36,22 @@ MAX_CACHED_PATH = 1_024
 class Gateway:
     """Handles every request of the public port."""
 
-    def __init__(self, config: Config, backends: Backends, child: Child, log: Logger) -> None:
+    def __init__(
+        self,
+        config: Config,
+        backends: Backends,
+        switchboard: Switchboard,
+        sockets: OpenSockets,
+        child: Child,
+        log: Logger,
+    ) -> None:
         gatekeeper = Gatekeeper(config)
         namespaces = KnownNamespaces(config.namespaces, backends)
         self._cross_origin = CrossOrigin(config.cors)
-        self._actors = ActorRequests(config, backends, gatekeeper, namespaces, self._cross_origin)
+        self._actors = ActorRequests(
+            config, backends, gatekeeper, namespaces, self._cross_origin, switchboard
+        )
+        self._upgrades = Upgrades(config, self._actors, switchboard, sockets, log)
         self._control = ControlRequests(config, backends, gatekeeper, namespaces)
         self._counters = child.counters
         self._record_latency = child.record_latency
@@ -55,6 +70,8 @@ class Gateway:
     async def _respond(self, request: web.BaseRequest, ray_id: str) -> web.StreamResponse:
         route: Route | None = None
         try:
+            if request.method == "GET" and is_upgrade(request.headers):
+                return await self._upgrade(request, ray_id)
             route = self._routes.get(request.raw_path) or self._parse(request.raw_path)
             if type(route) is ActorRoute:
                 if request.method == "OPTIONS":
@@ -78,6 +95,16 @@ class Gateway:
                 exc_info=error,
             )
             return self._problem(request, route, error, ray_id)
+
+    async def _upgrade(self, request: web.BaseRequest, ray_id: str) -> web.StreamResponse:
+        try:
+            route: Route | ActorError = self._parse(request.raw_path)
+        except ActorError as error:
+            route = error
+        lines = as_lines(self._cross_origin.gateway_headers(request.headers.get("origin")))
+        return await self._upgrades.serve(
+            request, route, ray_id, f"x-rivet-ray-id: {ray_id}\r\n{lines}"
+        )
 
     def _parse(self, raw_path: str) -> Route:
         route = parse_route(raw_path)
@@ -118,6 +145,8 @@ class Gateway:
         else:
             headers = self._cross_origin.control_headers(origin)
         headers["x-rivet-ray-id"] = ray_id
+        if isinstance(error, ActorError):
+            headers.update(refusal_headers(error))
         return problem_response(error, headers, is_gateway=is_gateway)
 
 

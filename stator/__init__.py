@@ -24,11 +24,13 @@ from stator.runtime.version import VERSION as __version__
 if TYPE_CHECKING:
     from stator.client.client import Client
     from stator.runtime.actor import Actor
+    from stator.runtime.conn import Conn
     from stator.runtime.declarations import Event, Queue, action
     from stator.runtime.errors import ActorError, UserError
     from stator.runtime.options import Options
     from stator.runtime.raw_http import Request, Response
     from stator.runtime.registry import Registry, setup
+    from stator.runtime.websocket import WebSocket
 else:
     # Every process of the service imports this package and most need none of these names: they
     # are imported when they are asked for (PEP 562), which a start of the service notices.
@@ -36,6 +38,7 @@ else:
         "Actor": "stator.runtime.actor",
         "ActorError": "stator.runtime.errors",
         "Client": "stator.client.client",
+        "Conn": "stator.runtime.conn",
         "Event": "stator.runtime.declarations",
         "Options": "stator.runtime.options",
         "Queue": "stator.runtime.declarations",
@@ -43,6 +46,7 @@ else:
         "Request": "stator.runtime.raw_http",
         "Response": "stator.runtime.raw_http",
         "UserError": "stator.runtime.errors",
+        "WebSocket": "stator.runtime.websocket",
         "action": "stator.runtime.declarations",
         "setup": "stator.runtime.registry",
     }
@@ -59,6 +63,7 @@ __all__ = [
     "Actor",
     "ActorError",
     "Client",
+    "Conn",
     "Event",
     "Options",
     "Queue",
@@ -66,6 +71,7 @@ __all__ = [
     "Request",
     "Response",
     "UserError",
+    "WebSocket",
     "__version__",
     "action",
     "setup",

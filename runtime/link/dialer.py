@@ -57,7 +57,7 @@ _OF_EXCHANGES = frozenset({BodyPart, BodyCredit, ExchangeAborted})
 class Inbox(Protocol):
     """Takes what a worker sends of itself: frames of connections and exchanges."""
 
-    def take(self, frame: AnyFrame, payload: bytes) -> None: ...
+    def take(self, dialer: Dialer, frame: AnyFrame, payload: bytes) -> None: ...
     def link_up(self, dialer: Dialer) -> None: ...
     def link_lost(self, dialer: Dialer) -> None: ...
 
@@ -211,7 +211,7 @@ class Dialer:
         elif isinstance(frame, Goodbye):
             self._part()
         elif self._inbox is not None:
-            self._inbox.take(frame, payload)
+            self._inbox.take(self, frame, payload)
         else:
             raise LinkProtocolError(f"the calling side of a link got a {type(frame).__name__}")
 

@@ -62,7 +62,7 @@ class Ledger:
         self.taken: asyncio.Queue[AnyFrame] = asyncio.Queue()
         self.told: list[str] = []
 
-    def take(self, frame: AnyFrame, payload: bytes) -> None:
+    def take(self, dialer: Dialer, frame: AnyFrame, payload: bytes) -> None:
         self.taken.put_nowait(frame)
 
     def link_up(self, dialer: Dialer) -> None:

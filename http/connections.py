@@ -1,0 +1,330 @@
+"""Clients' WebSockets as the gateway holds them: it keeps the socket, whatever the worker does.
+
+::
+
+    OPENING ──Opened──> OPEN ──Suspended, worker gone──> SUSPENDED ──a message──> WAKING
+       │                 ^                                                          │
+       └──refused──> OVER└──────────────────────Revive──────────────────────────────┘
+                                          (client leaves in the last two: LEAVING ──Revive──> OVER)
+
+Rule 1. Every message gets an index and is kept until the worker acknowledges it. Whatever happens
+        to the worker meanwhile, a hibernatable connection sends it again (semantics page, 6.5).
+Rule 2. A client whose unacknowledged messages exceed a bound is not read from: what it sends
+        waits in its own socket, and nothing is dropped.
+Rule 3. A client that does not read what it is sent is closed when its backlog exceeds a bound, or
+        events are left out for it, as configured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stator.runtime.errors import ActorError, ActorReadyTimeout
+from stator.runtime.link.dialer import Dialer, Outcome
+from stator.runtime.link.frames import (
+    ClientGone,
+    CloseConnection,
+    ConnectionKind,
+    Credit,
+    Deliver,
+    Message,
+    OpenConnection,
+    Opened,
+    Refusal,
+    Revive,
+)
+
+from .backends import refused
+from .web_socket import WebSocket
+from .web_socket_frames import make_frame
+
+if TYPE_CHECKING:
+    from .switchboard import Switchboard, Waking
+
+ABNORMAL = 1006
+CLOSE_ERROR = 1011
+POLICY_VIOLATION = 1008
+CREDIT_AT_BYTES = 32 * 1024
+"""How much of a raw socket's output is passed on before the worker hears of it: a part of its
+window, so that it never has to wait for a client that reads."""
+
+
+class Phase(Enum):
+    """Where a connection is in its life."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    SUSPENDED = "suspended"
+    """Its actor is not in memory and nobody needs it to be."""
+    WAKING = "waking"
+    LEAVING = "leaving"
+    """The client is gone, and its actor will hear so once it is awake."""
+    OVER = "over"
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much a connection may hold up; one object serves all."""
+
+    unanswered_messages: int
+    unanswered_bytes: int
+    backlog_bytes: int
+    drops_events: bool
+    open_timeout_s: float
+    wake_timeout_s: float
+
+
+class ClientConnection:
+    """One client's connection to an actor; the owner of its :class:`.web_socket.WebSocket`."""
+
+    __slots__ = (
+        "_bounds",
+        "_credit",
+        "_next_index",
+        "_opening",
+        "_switchboard",
+        "_timer",
+        "_unanswered",
+        "_unanswered_bytes",
+        "actor_id",
+        "admitted",
+        "conn_id",
+        "dialer",
+        "is_hibernatable",
+        "kind",
+        "number",
+        "phase",
+        "ray_id",
+        "shard",
+        "socket",
+        "waking",
+    )
+
+    socket: WebSocket
+    """Set as soon as there is one; nothing happens before."""
+
+    def __init__(
+        self, switchboard: Switchboard, kind: ConnectionKind, conn_id: str, ray_id: str
+    ) -> None:
+        self._switchboard = switchboard
+        self._bounds = switchboard.bounds
+        self.kind = kind
+        self.conn_id = conn_id
+        self.ray_id = ray_id
+        self.number = switchboard.next_number()
+        self.phase = Phase.OPENING
+        self.actor_id = ""
+        self.shard = 0
+        self.is_hibernatable = False
+        self.dialer: Dialer | None = None
+        """The link to the worker that has the connection or is to open it."""
+        self.waking: Waking | None = None
+        """The attempt to wake its actor that it waits for."""
+        self.admitted: tuple[str, object] | None = None
+        """Whom to tell that this client no longer counts (admission.py)."""
+        self._next_index = 0
+        self._unanswered: dict[int, tuple[bytes, bool]] = {}
+        self._unanswered_bytes = 0
+        self._credit = 0
+        self._opening: asyncio.Future[Outcome] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- opening
+
+    def open(self, dialer: Dialer, opening: OpenConnection, params: bytes) -> None:
+        """Ask a worker to open it. The client may be gone already."""
+        if self.phase is not Phase.OPENING:
+            return
+        self.dialer, self.shard = dialer, opening.shard
+        self._switchboard.connections[self.number] = self
+        self._opening = dialer.request(opening, params)
+        self._opening.add_done_callback(self._on_opened)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._bounds.open_timeout_s, self._on_open_timeout)
+
+    def refuse(self, error: ActorError) -> None:
+        """Close a socket that the gateway itself turns away (client-protocol, 9.6)."""
+        self.end(CLOSE_ERROR, f"{error.group}.{error.code}#{self.ray_id}")
+
+    def _on_opened(self, opening: asyncio.Future[Outcome]) -> None:
+        if self.phase is not Phase.OPENING or opening.cancelled():
+            return
+        self._stop_timer()
+        self._opening = None
+        error = opening.exception()
+        if isinstance(error, ActorError):
+            self.refuse(error)
+            return
+        if error is not None:
+            raise error
+        reply, _ = opening.result()
+        if isinstance(reply, Refusal):
+            self.refuse(refused(reply))
+            return
+        assert isinstance(reply, Opened)
+        self.actor_id, self.is_hibernatable = reply.actor_id, reply.is_hibernatable
+        self._become_open()
+
+    def _on_open_timeout(self) -> None:
+        self._tell_worker(ClientGone(self.number, ABNORMAL, ""))
+        self.refuse(ActorReadyTimeout())
+
+    # -- what the client does (web_socket.Owner)
+
+    def on_message(self, data: bytes, is_text: bool) -> None:
+        """Keep a message and pass it on, or wake the actor for it."""
+        index = self._next_index
+        self._next_index = index + 1
+        self._unanswered[index] = (data, is_text)
+        self._unanswered_bytes += len(data)
+        if self.phase is Phase.OPEN:
+            self._tell_worker(Message(self.number, index, is_text), data)
+        elif self.phase is Phase.SUSPENDED:
+            self.wake()
+        bounds = self._bounds
+        if (
+            self._unanswered_bytes > bounds.unanswered_bytes
+            or len(self._unanswered) >= bounds.unanswered_messages
+        ):
+            self.socket.pause_reading()
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """Tell the actor that the client is gone, waking it for that if need be."""
+        if self.phase is Phase.OVER:
+            return
+        if self.phase in (Phase.SUSPENDED, Phase.WAKING):
+            self._unanswered.clear()
+            was_waking = self.phase is Phase.WAKING
+            self.phase = Phase.LEAVING
+            if not was_waking:
+                self._switchboard.wake(self)
+            return
+        self._tell_worker(ClientGone(self.number, code, reason))
+        self._finish()
+
+    def on_drained(self) -> None:
+        """Let a raw socket's handler send more."""
+        if self._credit:
+            self._give_credit()
+
+    # -- what the worker says
+
+    def deliver(self, frame: Deliver, payload: bytes) -> None:
+        """Send a message to the client; it may answer one of the client's."""
+        if frame.ack >= 0:
+            self.acknowledge(frame.ack)
+        is_event = frame.ack < 0 and self.kind is ConnectionKind.ACTOR
+        self.send(make_frame(payload, frame.is_text), is_event=is_event)
+        if self.kind is ConnectionKind.RAW:
+            self._credit += len(payload)
+            if self._credit >= CREDIT_AT_BYTES and not self.socket.is_behind:
+                self._give_credit()
+
+    def send(self, frame: bytes, *, is_event: bool) -> None:
+        """Send a WebSocket frame, within the bound on what a slow client may hold up (rule 3)."""
+        socket = self.socket
+        if socket.is_behind:
+            backlog = socket.backlog
+            if backlog + len(frame) > self._bounds.backlog_bytes and backlog:
+                if is_event and self._bounds.drops_events:
+                    self._switchboard.dropped_events += 1
+                elif self.kind is ConnectionKind.ACTOR:
+                    self._switchboard.slow_clients += 1
+                    self._leave(POLICY_VIOLATION, "ws.client_too_slow")
+                    return
+        socket.send_frame(frame)
+
+    def acknowledge(self, index: int) -> None:
+        """Forget a message that the worker is done with."""
+        kept = self._unanswered.pop(index, None)
+        if kept is None:
+            return
+        self._unanswered_bytes -= len(kept[0])
+        bounds = self._bounds
+        if (
+            self.socket.is_paused
+            and self._unanswered_bytes <= bounds.unanswered_bytes // 2
+            and len(self._unanswered) <= bounds.unanswered_messages // 2
+        ):
+            self.socket.resume_reading()
+
+    def close(self, frame: CloseConnection) -> None:
+        """Close the client's socket as the actor wishes."""
+        if self._opening is not None and self.dialer is not None:
+            self.dialer.forget(self.number)
+            self._opening.cancel()
+        self.end(frame.code, frame.reason)
+
+    def suspend(self) -> None:
+        """Note that the actor is leaving memory; wake it again if the client waits for it."""
+        if self.phase is Phase.OPEN:
+            self.phase = Phase.SUSPENDED
+            if self._unanswered:
+                self.wake()
+
+    def lose_worker(self) -> None:
+        """Note that the worker is gone; the actor was awake, so it is to be awake again."""
+        if self.phase is not Phase.OPEN:
+            return
+        if self.is_hibernatable:
+            self.phase = Phase.SUSPENDED
+            self.wake()
+        else:
+            self.end(CLOSE_ERROR, "actor.restarting")
+
+    def wake(self) -> None:
+        """Have the actor brought into memory."""
+        self.phase = Phase.WAKING
+        self._switchboard.wake(self)
+
+    def revive(self, dialer: Dialer, frame: Revive) -> bool:
+        """Go on with the actor's next generation; ``False`` if the client is gone."""
+        self.dialer = dialer
+        if frame.conn_id != self.conn_id:
+            return False
+        if self.phase is Phase.LEAVING:
+            self._finish()
+            return False
+        self._become_open()
+        return True
+
+    # -- the end
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the client's socket and forget the connection; the worker knows."""
+        if self.phase is not Phase.OVER:
+            self._finish()
+            self.socket.close(code, reason)
+
+    def _leave(self, code: int, reason: str) -> None:
+        self._tell_worker(ClientGone(self.number, code, reason))
+        self.end(code, reason)
+
+    def _finish(self) -> None:
+        self.phase = Phase.OVER
+        self._stop_timer()
+        self._unanswered.clear()
+        self._switchboard.forget(self)
+
+    def _become_open(self) -> None:
+        self.phase = Phase.OPEN
+        self.waking = None
+        self._credit = 0
+        for index, (data, is_text) in self._unanswered.items():
+            self._tell_worker(Message(self.number, index, is_text), data)
+
+    def _give_credit(self) -> None:
+        self._tell_worker(Credit(self.number, self._credit))
+        self._credit = 0
+
+    def _tell_worker(self, frame: Message | ClientGone | Credit, payload: bytes = b"") -> None:
+        if self.dialer is not None:
+            self.dialer.post(frame, payload)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
