@@ -1,0 +1,220 @@
+"""Rolling the workers of a service that is in use: nobody notices, and new code is served."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from stator.runtime.exit_codes import ExitCode
+from stator.runtime.ids import shard_of
+from tests.fakes.real_service import HttpAnswer, RealService, make_path, request_over
+from tests.fakes.running_service import wait_until
+
+pytestmark = pytest.mark.process
+
+SHARDS = 4
+
+CODE = """
+import asyncio
+from stator import Actor, action, setup
+
+class Counter(Actor):
+    state: int = 0
+
+    async def on_wake(self):
+        await asyncio.sleep(0.01)
+
+    @action
+    def increment(self) -> int:
+        self.state += 1
+        return self.state
+
+    @action
+    async def increment_slowly(self) -> int:
+        await asyncio.sleep(0.05)
+        return self.increment()
+
+    @action
+    async def increment_of(self, key: str) -> int:
+        await asyncio.sleep(0.05)
+        return await self.client.get_or_create("counter", [key]).call("increment")
+
+    @action
+    def code(self) -> str:
+        return "{version}"
+
+registry = setup(use={{"counter": Counter}})
+"""
+
+
+class Deployment:
+    """A service whose application can be exchanged on disk."""
+
+    def __init__(self, root: Path, settings: Mapping[str, object] | None = None) -> None:
+        self._file = root / "release" / "app.py"
+        self._file.parent.mkdir()
+        self._data = root / "data"
+        self.deploy("one")
+        chosen = {
+            "application.path": self._file.parent,
+            "storage.shards": SHARDS,
+            **(settings or {}),
+        }
+        self.service = RealService(self._data, chosen)
+
+    def deploy(self, version: str) -> None:
+        """Put another version of the application on disk."""
+        self._file.write_text(CODE.format(version=version))
+
+    def break_application(self) -> None:
+        """Put something on disk that cannot be imported."""
+        self._file.write_text("import nothing_of_this_name")
+
+    def upgrade(self) -> subprocess.CompletedProcess[str]:
+        """Run ``stator upgrade``."""
+        return subprocess.run(
+            [sys.executable, "-m", "stator", "upgrade", "--data-directory", self._data],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def generations(self) -> list[int]:
+        """Return the generations of all children by slot."""
+        with closing(self.service.block()) as block:
+            return [slot.generation for slot in block.slots]
+
+
+class Caller(Thread):
+    """Calls one counter without a pause; whatever is not the next number ends it."""
+
+    def __init__(self, service: RealService, action: str, key: str, *arguments: str) -> None:
+        super().__init__(name=f"{action} {key}")
+        self._connection = service.connect()
+        self._path = make_path("counter", action, key)
+        self._body = json.dumps({"args": arguments}).encode()
+        self._over = Event()
+        self.count = 0
+        self.surprise: HttpAnswer | http.client.HTTPException | OSError | None = None
+
+    def run(self) -> None:
+        """Call until told to stop."""
+        while not self._over.is_set() and self.surprise is None:
+            self._call()
+        self._connection.close()
+
+    def stop(self) -> None:
+        """End after the call that is under way."""
+        self._over.set()
+        self.join()
+
+    def _call(self) -> None:
+        headers = {"content-type": "application/json"}
+        try:
+            answer = request_over(self._connection, "POST", self._path, self._body, headers)
+        except (http.client.HTTPException, OSError) as error:
+            self.surprise = error
+            return
+        self.count += 1
+        if (answer.status, answer.json.get("output")) != (200, self.count):
+            self.surprise = answer
+
+
+def _keys_by_worker() -> tuple[list[str], list[str]]:
+    """Return eight keys of counters of each of two workers."""
+    keys: tuple[list[str], list[str]] = ([], [])
+    for number in range(200):
+        shard = shard_of("default", "counter", (str(number),), SHARDS)
+        keys[shard * 2 // SHARDS].append(str(number))
+    return keys[0][:8], keys[1][:8]
+
+
+def test_callers_notice_nothing_of_two_rolls(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    with deployment.service as service:
+        service.wait_ready()
+        first, second = _keys_by_worker()
+        callers = [
+            *(Caller(service, "increment", key) for key in (first[0], first[1], second[0])),
+            *(Caller(service, "increment_slowly", key) for key in (first[2], second[2])),
+            Caller(service, "increment_of", first[3], second[3]),
+            Caller(service, "increment_of", second[4], first[4]),
+            Caller(service, "increment_of", first[5], first[6]),
+        ]
+        before = service.pids()
+        for caller in callers:
+            caller.start()
+        for _ in range(2):
+            _wait_for_progress(callers)
+            upgraded = deployment.upgrade()
+            assert (upgraded.returncode, upgraded.stderr) == (ExitCode.OK, "")
+            _wait_for_progress(callers)
+        for caller in callers:
+            caller.stop()
+        assert {caller.name: caller.surprise for caller in callers if caller.surprise} == {}
+        assert deployment.generations() == [1, 3, 3]
+        after = service.pids()
+        assert before[0] == after[0]
+        assert set(before[1:]).isdisjoint(after[1:])
+
+
+def _wait_for_progress(callers: list[Caller]) -> None:
+    counts = [caller.count for caller in callers]
+    wait_until(
+        lambda: all(
+            caller.surprise or caller.count > count + 3
+            for caller, count in zip(callers, counts, strict=True)
+        ),
+        "an answer to every caller",
+    )
+
+
+def test_a_request_that_comes_during_a_roll_is_served_by_the_new_code(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    with deployment.service as service:
+        service.wait_ready()
+        keys = [keys[0] for keys in _keys_by_worker()]
+        assert [service.output("counter", "code", key=key) for key in keys] == ["one", "one"]
+        deployment.deploy("version two")
+        assert deployment.upgrade().returncode == ExitCode.OK
+        assert [service.output("counter", "code", key=key) for key in keys] == ["version two"] * 2
+
+
+def test_a_broken_application_takes_one_worker_and_mending_it_brings_that_back(
+    tmp_path: Path,
+) -> None:
+    deployment = Deployment(tmp_path, {"server.ready_timeout": 20})
+    with deployment.service as service:
+        service.wait_ready()
+        rolled, untouched = (keys[0] for keys in _keys_by_worker())
+        assert service.output("counter", "increment", key=rolled) == 1
+        deployment.break_application()
+        failed = deployment.upgrade()
+        assert failed.returncode == ExitCode.CHILD
+        assert failed.stderr.startswith("stator: a worker does not start with what is on disk")
+        problem = service.wait_event("application unusable")["problem"]
+        assert "ModuleNotFoundError: No module named 'nothing_of_this_name'" in problem
+        assert service.output("counter", "code", key=untouched) == "one"
+        waiting: list[Any] = []
+        asker = Thread(target=_ask(service, rolled, waiting))
+        asker.start()
+        deployment.deploy("mended")
+        asker.join()
+        assert waiting == [2]
+        assert service.output("counter", "code", key=rolled) == "mended"
+        assert service.output("counter", "code", key=untouched) == "one"
+        assert deployment.upgrade().returncode == ExitCode.OK
+        assert service.output("counter", "code", key=untouched) == "mended"
+
+
+def _ask(service: RealService, key: str, answers: list[Any]) -> Callable[[], None]:
+    return lambda: answers.append(service.output("counter", "increment", key=key))
