@@ -6,7 +6,7 @@ import http.client
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -16,6 +16,7 @@ import pytest
 
 from stator.runtime.exit_codes import ExitCode
 from stator.runtime.ids import shard_of
+from tests.fakes.open_connection import OpenConnection
 from tests.fakes.real_service import HttpAnswer, RealService, make_path, request_over
 from tests.fakes.running_service import wait_until
 
@@ -36,6 +37,7 @@ class Counter(Actor):
     @action
     def increment(self) -> int:
         self.state += 1
+        self.broadcast("changed", self.state)
         return self.state
 
     @action
@@ -47,6 +49,10 @@ class Counter(Actor):
     async def increment_of(self, key: str) -> int:
         await asyncio.sleep(0.05)
         return await self.client.get_or_create("counter", [key]).call("increment")
+
+    @action
+    def connections(self) -> list[str]:
+        return list(self.conns)
 
     @action
     def code(self) -> str:
@@ -167,7 +173,7 @@ def test_callers_notice_nothing_of_two_rolls(tmp_path: Path) -> None:
         assert set(before[1:]).isdisjoint(after[1:])
 
 
-def _wait_for_progress(callers: list[Caller]) -> None:
+def _wait_for_progress(callers: Sequence[Caller | Talker]) -> None:
     counts = [caller.count for caller in callers]
     wait_until(
         lambda: all(
@@ -214,6 +220,79 @@ def test_a_broken_application_takes_one_worker_and_mending_it_brings_that_back(
         assert service.output("counter", "code", key=untouched) == "one"
         assert deployment.upgrade().returncode == ExitCode.OK
         assert service.output("counter", "code", key=untouched) == "mended"
+
+
+# -- connections
+
+
+def test_an_open_connection_survives_two_rolls_with_its_id_and_its_subscription(
+    tmp_path: Path,
+) -> None:
+    deployment = Deployment(tmp_path)
+    with deployment.service as service:
+        service.wait_ready()
+        for keys in _keys_by_worker():
+            with OpenConnection(service.endpoint, "counter", keys[0]) as connection:
+                conn_id = connection.begin().connection_id
+                connection.subscribe("changed")
+                assert connection.call(1, "connections") == [conn_id]
+                for count in (1, 2):
+                    assert deployment.upgrade().returncode == ExitCode.OK
+                    assert service.output("counter", "increment", key=keys[0]) == count
+                    assert connection.hear_event().args == [count]
+                    assert connection.call(1 + count, "connections") == [conn_id]
+
+
+class Talker(Thread):
+    """Calls one counter over a connection without a pause, until something else comes back."""
+
+    def __init__(self, service: RealService, action: str, key: str, *arguments: str) -> None:
+        super().__init__(name=f"{action} {key} over a connection")
+        self._connection = OpenConnection(service.endpoint, "counter", key)
+        self._connection.begin()
+        self._call = (action, *arguments)
+        self._over = Event()
+        self.count = 0
+        self.surprise: object = None
+
+    def run(self) -> None:
+        """Call until told to stop."""
+        with self._connection as connection:
+            while not self._over.is_set() and self.surprise is None:
+                self.count += 1
+                try:
+                    output = connection.call(self.count, *self._call)
+                except (AssertionError, OSError) as error:
+                    self.surprise = error
+                else:
+                    self.surprise = None if output == self.count else output
+
+    def stop(self) -> None:
+        """End after the call that is under way."""
+        self._over.set()
+        self.join()
+
+
+def test_actions_over_connections_run_once_each_through_two_rolls(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    with deployment.service as service:
+        service.wait_ready()
+        first, second = _keys_by_worker()
+        talkers = [
+            *(Talker(service, "increment", key) for key in (first[0], second[0])),
+            *(Talker(service, "increment_slowly", key) for key in (first[1], second[1])),
+            Talker(service, "increment_of", first[2], second[2]),
+            Talker(service, "increment_of", first[3], first[4]),
+        ]
+        for talker in talkers:
+            talker.start()
+        for _ in range(2):
+            _wait_for_progress(talkers)
+            assert deployment.upgrade().returncode == ExitCode.OK
+            _wait_for_progress(talkers)
+        for talker in talkers:
+            talker.stop()
+        assert {talker.name: talker.surprise for talker in talkers if talker.surprise} == {}
 
 
 def _ask(service: RealService, key: str, answers: list[Any]) -> Callable[[], None]:
