@@ -65,6 +65,7 @@ class Cell:
         "tracker",
         "unsent",
         "visits",
+        "wants_sleep",
     )
 
     actor: Actor
@@ -81,6 +82,8 @@ class Cell:
         """The last batch with a change of this actor that is not on disk yet."""
         self.tracker: StateTracker | None = None
         """Remembers the stored state; ``None`` for an actor without state."""
+        self.wants_sleep = False
+        """Whether it asked to leave memory."""
         self.visits: dict[str, Visit] = {}
         """Who is in ``self.conns``, by connection id."""
         self.calls: dict[ActionCaller, RunningAction] = {}

@@ -29,7 +29,6 @@ from stator.runtime.link.frames import (
     Deliver,
     Message,
     OpenConnection,
-    RequestHead,
     Suspended,
 )
 from stator.runtime.protocol.bare import COMMON_VERSION
@@ -47,9 +46,10 @@ from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.protocol.error_bodies import ActorSpecifier
 from stator.runtime.protocol.to_client import decode_to_client, encode_to_client
 from stator.runtime.protocol.to_server import decode_to_server
+from stator.runtime.raw_http import BodySource, Request
 from stator.runtime.state_codec import StateTracker
 
-from .hibernation import forget, remember
+from .hibernation import forget, read_head, remember
 from .lifecycle import Status
 from .visits import Visit, dismiss
 
@@ -86,6 +86,7 @@ class Connection(Visit):
         "last_index",
         "link",
         "number",
+        "opened",
         "raw",
         "state_image",
         "subscriptions",
@@ -115,22 +116,34 @@ class Connection(Visit):
         """What it listens to, in order of asking."""
         self.tracker: StateTracker | None = None
         """Remembers the stored state of a connection that can hibernate."""
+        self.opened = b""
+        """The stored image of what never changes, where it is needed again."""
         self.state_image: bytes | None = None
         """What is stored of its state."""
         self.raw: Handler | None = None
         self.waiting: deque[tuple[int, Any]] | None = None
         """Messages behind a subscription that an ``async`` gate is deciding about."""
 
+    def make_request(self, body: BodySource | None = None) -> Request | None:
+        """Return the request that opened it, read again from what is stored once it is open."""
+        if self.head is None and self.opened:
+            self.head = read_head(self.opened)
+        return super().make_request(body)
+
+    def settle(self, opened: bytes) -> None:
+        """Keep ``opened``, its stored image, in place of the request that opened it.
+
+        An idle connection has no use for some forty objects of headers.
+        """
+        definition = self.cell.definition
+        is_needed = self.kind is ConnectionKind.RAW or "on_disconnect" in definition.hooks
+        self.opened = opened if is_needed else b""
+        self.head = None
+
     @property
     def params(self) -> bytes:
         """The parameters as the client sent them."""
         return self._params or b""
-
-    @property
-    def opening_head(self) -> RequestHead:
-        """The request that opened it."""
-        assert self.head is not None
-        return self.head
 
     # -- what its gateway says
 

@@ -56,7 +56,7 @@ from .control_api import ControlApi
 from .exchanges import open_exchange
 from .gateway_link import GatewayLink
 from .gateways import Gateways
-from .hibernation import claim, connections_of, suspend_connections
+from .hibernation import connections_of, suspend_connections
 from .lifecycle import HOLDS_REQUESTS, Status
 from .local_calls import Route, WorkerTransport
 from .opening import open_connection, serve_raw
@@ -280,11 +280,13 @@ class Engine:
             return  # destroyed by its own hook, or its storage was lost meanwhile
         cell.become(Status.READY)
         for connection in connections_of(cell):
-            claim(connection)
             if connection.kind is ConnectionKind.RAW:
                 serve_raw(connection, restored=True)
+            self._gateways.settle(connection)
         for call, payload, port in cell.take_held():
             self._deliver_held(cell, call, payload, port)
+        if cell.wants_sleep:
+            cell.sleep()
 
     def _fail_start(self, cell: Cell, error: BaseException) -> None:
         cell.log.error("actor did not start", exc_info=error)

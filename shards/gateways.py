@@ -7,7 +7,9 @@ import asyncio
 from .connections import Connection
 from .gateway_link import GatewayLink
 from .hibernation import LINK_TIMEOUT_S, claim
-from .lifecycle import Status
+
+LOST = 1006
+"""The close code of a socket nobody knows any more."""
 
 
 class Gateways:
@@ -19,10 +21,17 @@ class Gateways:
 
     def greet(self, link: GatewayLink) -> None:
         """Note that a gateway is there; give it the connections that waited for it."""
-        if link.token:
-            self._links[link.token] = link
-            for connection in self._missed.pop(link.token, ()):
-                self._attach(connection, link)
+        if not link.token:
+            return
+        self._links[link.token] = link
+        for token in list(self._missed):
+            if token == link.token:
+                for connection in self._missed.pop(token):
+                    self._attach(connection, link)
+                    claim(connection)
+            elif _slot_of(token) == _slot_of(link.token):
+                for connection in self._missed.pop(token):
+                    connection.client_gone(LOST, "")
 
     def miss(self, link: GatewayLink) -> None:
         """Note that a gateway is gone."""
@@ -30,24 +39,31 @@ class Gateways:
             del self._links[link.token]
 
     def find(self, connection: Connection) -> None:
-        """Give a restored connection the link of its gateway, now or when it comes.
-
-        If it does not come in time the connection has ended.
-        """
+        """Give a restored connection the link of its gateway, if that is there."""
         link = self._links.get(connection.token)
         if link is not None:
             self._attach(connection, link)
-            return
-        self._missed.setdefault(connection.token, []).append(connection)
-        loop = asyncio.get_running_loop()
-        loop.call_later(LINK_TIMEOUT_S, self._give_up, connection)
+
+    def settle(self, connection: Connection) -> None:
+        """Claim a connection of an actor that is ready.
+
+        One whose gateway was replaced has ended. One whose gateway is not there yet waits for
+        it, and has ended if it does not come in time.
+        """
+        if connection.link is not None:
+            claim(connection)
+        elif any(_slot_of(token) == _slot_of(connection.token) for token in self._links):
+            connection.client_gone(LOST, "")
+        else:
+            self._missed.setdefault(connection.token, []).append(connection)
+            loop = asyncio.get_running_loop()
+            loop.call_later(LINK_TIMEOUT_S, self._give_up, connection)
 
     def _attach(self, connection: Connection, link: GatewayLink) -> None:
         if not connection.is_over:
             connection.link = link
             link.connections[connection.number] = connection
             connection.cell.topics.regroup(connection)
-            claim(connection)
 
     def _give_up(self, connection: Connection) -> None:
         missed = self._missed.get(connection.token, [])
@@ -55,5 +71,9 @@ class Gateways:
             missed.remove(connection)
             if not missed:
                 del self._missed[connection.token]
-            if connection.cell.status is Status.READY:
-                connection.client_gone(1006, "")
+            connection.client_gone(LOST, "")
+
+
+def _slot_of(token: str) -> str:
+    """Return which of the service's gateways a token is of; each has one token at a time."""
+    return token.partition("-")[0]

@@ -83,20 +83,25 @@ def store(connection: Connection) -> None:
         connection.tracker = StateTracker(cell.definition.conn_state_codec)
         assert connection.conn is not None
         connection.state_image = connection.tracker.capture(connection.conn._state)
-    opened = OpenedImage(
-        connection.number,
-        connection.token,
-        connection.kind,
-        connection.encoding,
-        connection.params,
-        connection.opening_head,
+    assert connection.head is not None
+    opened = _encode(
+        OpenedImage(
+            connection.number,
+            connection.token,
+            connection.kind,
+            connection.encoding,
+            connection.params,
+            connection.head,
+        )
     )
-    _write(
-        cell,
-        InsertConnection(
-            cell.row.pk, connection.conn_id, _encode(opened), _changing_image(connection)
-        ),
-    )
+    changing = _changing_image(connection)
+    _write(cell, InsertConnection(cell.row.pk, connection.conn_id, opened, changing))
+    connection.settle(opened)
+
+
+def read_head(opened: bytes) -> RequestHead:
+    """Return the request that opened a connection, from its stored image."""
+    return _decode_opened(opened).head
 
 
 def remember(connection: Connection) -> None:
@@ -171,6 +176,7 @@ def _restore(cell: Cell, row: ConnectionRow, make: type[Connection]) -> None:
         opened.head,
     )
     connection = make(cell, opening, opened.params, None)
+    connection.settle(row.opened)
     connection.is_hibernatable = True
     connection.token = opened.token
     connection.version = changing.version
@@ -203,7 +209,7 @@ def suspend_connections(cell: Cell) -> None:
 
 def claim(connection: Connection) -> None:
     """Tell its gateway that the actor has it again (rule 3)."""
-    if connection.link is not None and connection.cell.status is Status.READY:
+    if connection.link is not None and not connection.is_over:
         connection.link.send(Revive(connection.number, connection.conn_id))
 
 

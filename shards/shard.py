@@ -140,7 +140,11 @@ class Shard:
         self._worker.begin_destroy(cell)
 
     def sleep(self, cell: Cell) -> None:
-        """Let the actor leave memory; one that does so already goes on with it."""
+        """Let the actor leave memory, one that starts as soon as it has started.
+
+        One that is leaving already goes on with it.
+        """
+        cell.wants_sleep = True
         if cell.status is Status.READY:
             cell.become(Status.SLEEPING)
             self._worker.begin_sleep(cell)

@@ -15,6 +15,7 @@ DOCUMENTED = {
     "Actor",
     "ActorError",
     "Client",
+    "Conn",
     "Event",
     "Options",
     "Queue",
@@ -22,6 +23,7 @@ DOCUMENTED = {
     "Request",
     "Response",
     "UserError",
+    "WebSocket",
     "action",
     "setup",
 }

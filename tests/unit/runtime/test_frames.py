@@ -18,24 +18,49 @@ from stator.runtime.link.frame_codec import (
     encode_frame,
 )
 from stator.runtime.link.frames import (
+    Ack,
     ActorRecord,
     Answer,
     AnyFrame,
+    BodyCredit,
+    BodyPart,
     Call,
+    ClientGone,
+    CloseConnection,
+    ConnectionKind,
     CreateActor,
+    Credit,
+    Deliver,
     DestroyActor,
+    ExchangeAborted,
+    Fanout,
     FindActors,
     Frame,
+    Goodbye,
     Hello,
     ListNames,
     ListNamespaces,
+    Message,
+    OpenConnection,
+    Opened,
+    OpenExchange,
     Refusal,
+    RequestHead,
     Resolution,
     ResolveNamespace,
+    ResponseHead,
     Result,
+    Revive,
+    SleepActor,
+    Suspended,
+    WakeActor,
     encode_payload,
 )
 from stator.runtime.protocol.encoding import Encoding
+
+HEAD = RequestHead(
+    "GET", "http://h/websocket/p?x=1", "/p", "x=1", ((b"Host", b"h"), (b"X-Odd", b"\xff"))
+)
 
 EXAMPLES: list[AnyFrame] = [
     Hello("worker", 3, 2, {"room": {"name": "Room"}}),
@@ -48,6 +73,38 @@ EXAMPLES: list[AnyFrame] = [
     DestroyActor(12, 3, "default", "id"),
     ResolveNamespace(13, 0, "default", True),
     ListNamespaces(14, 0),
+    SleepActor(15, 0, "default", "id"),
+    OpenConnection(
+        16,
+        0,
+        Resolution.GET,
+        "default",
+        "room",
+        "k",
+        "uuid",
+        ConnectionKind.RAW,
+        Encoding.BARE,
+        "ray",
+        HEAD,
+        b"\xa0",
+    ),
+    WakeActor(17, 0, Resolution.BY_ID, "", "", "id"),
+    OpenExchange(18, 0, Resolution.GET, "default", "room", "k", "ray", HEAD, None, b"{}", True),
+    Goodbye(),
+    Message(16, 3, True),
+    ClientGone(16, 1006, ""),
+    Credit(16, 65536),
+    BodyPart(18, False),
+    BodyCredit(18, 65536),
+    ExchangeAborted(18),
+    Opened(16, "id", True),
+    Deliver(16, -1, False),
+    Fanout((16, 19, 2**40), True),
+    Ack(16, 3),
+    CloseConnection(16, 1000, "bye"),
+    Suspended(16),
+    Revive(16, "uuid"),
+    ResponseHead(18, 200, ((b"content-type", b"text/plain"),), "id", 4, "a/b", False),
     Answer(7, 200, "id", 4, "a/b"),
     Refusal(8, "actor", "not_found", "gone", 404, {"a": [1, None]}),
     Result(9),
@@ -79,7 +136,7 @@ def test_every_kind_of_frame_has_its_own_tag() -> None:
 
 
 def is_frame_kind(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Frame) and kind is not Frame
+    return isinstance(kind, type) and issubclass(kind, Frame) and kind not in (Frame, frames.Addressed)
 
 
 STREAM = b"".join(encode_frame(frame, bytes([n]) * n) for n, frame in enumerate(EXAMPLES))
