@@ -52,6 +52,7 @@ class Conn:
 
     @state.setter
     def state(self, value: Any) -> None:
+        """Replace the state as a whole."""
         self._host.touch(self)
         self._state = value
 
