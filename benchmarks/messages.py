@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stator.runtime.protocol.bare import COMMON_VERSION
 from stator.runtime.protocol.connection import (
     ActionRequest,
     ActionResponse,
@@ -48,7 +49,7 @@ def subscription(encoding: Encoding) -> bytes:
 
 def init(encoding: Encoding) -> bytes:
     """Return a first message of a server, as long as a real one."""
-    return encode_to_client(encoding, VERSION, Init("a" * 30, "c" * 36))
+    return encode_to_client(encoding, COMMON_VERSION, Init("a" * 30, "c" * 36))
 
 
 def event(encoding: Encoding, text: str) -> bytes:
@@ -68,7 +69,8 @@ def beginning_of(encoding: Encoding, kind: type[Init | ActionResponse | Event]) 
         ActionResponse: ActionResponse(FIRST_ID, 1),
         Event: Event(EVENT, []),
     }
-    message = encode_to_client(encoding, VERSION, samples[kind])
+    version = COMMON_VERSION if kind is Init else VERSION  # the client's own is not known yet
+    message = encode_to_client(encoding, version, samples[kind])
     if encoding is Encoding.BARE:
         return message[:_BARE_HEAD]
     return message[: message.index(_TAGS[kind]) + len(_TAGS[kind])]
