@@ -53,7 +53,7 @@ from .bodies import read_message
 from .connections import ClientConnection
 from .cors import CrossOrigin, as_lines
 from .namespaces import KnownNamespaces
-from .params import check_params
+from .params import check_params, params_of
 from .raw_requests import RawRequests
 from .request_heads import make_head
 from .routes import ActorRoute
@@ -244,7 +244,7 @@ class ActorRequests:
         """Return the connection parameters in a header (client-protocol, 5.1)."""
         if not header:
             return None
-        params = header.encode("utf-8", "surrogateescape")
+        params = params_of(header)
         check_params(params, self._max_params_size)
         return params
 

@@ -18,3 +18,19 @@ def check_params(params: bytes, limit: int) -> None:
         msgspec.json.decode(params)
     except (ValueError, RecursionError) as error:
         raise MalformedParams from error
+
+
+def params_of(header: str) -> bytes:
+    """Return the JSON text in a header as UTF-8.
+
+    The official client writes what Latin-1 has in Latin-1, as ``fetch`` wants it
+    (client-protocol, 5.1); others write UTF-8.
+    """
+    data = header.encode("utf-8", "surrogateescape")
+    if header.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1").encode()
+    return data
