@@ -40,7 +40,7 @@ class _Connection(TimedConnection, DetachableConnection):
         """Answer what never became a request of ours, and close."""
         if isinstance(exc, HttpProcessingError):
             error: Exception = MalformedHttp(metadata={"reason": exc.message[:200]})
-        elif isinstance(exc, ConnectionError) and self.transport is None:
+        elif isinstance(exc, ConnectionError) and self._is_lost:
             raise exc  # the client left in the middle of its request
         else:
             error = InternalError()
@@ -50,6 +50,10 @@ class _Connection(TimedConnection, DetachableConnection):
         response = problem_response(error, {}, is_gateway=True)
         response.force_close()
         return response
+
+    @property
+    def _is_lost(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
 
 
 class HttpServer(web.Server):
