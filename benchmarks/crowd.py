@@ -25,6 +25,8 @@ PIECE = 65_536
 """Bytes read at once."""
 STALLED_BUFFER = 4_096
 """Receive buffer, in bytes, of a connection that is not going to read."""
+STALLED_SEGMENT = 1_460
+"""Its segments, as over Ethernet: by those of loopback the server's kernel would buffer 2.5 MiB."""
 NORMAL = struct.pack(">H", 1000)
 
 
@@ -91,6 +93,7 @@ class Crowd:
         sock = socket.socket()
         if is_stalled:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STALLED_BUFFER)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, STALLED_SEGMENT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind((self._source, 0))
         sock.connect(("127.0.0.1", self._port))
