@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 from tests.fakes.hostile_clients import CROWD, Attack, Door, push, read_to_end, reset
@@ -43,6 +44,13 @@ def enter(door: Door, key: str, *, receive_buffer: int = 0) -> socket.socket:
     return raw
 
 
+def say_goodbye(raw: socket.socket) -> None:
+    """End the stream, so that the service has read all of it when the connection is over."""
+    with suppress(OSError):
+        raw.shutdown(socket.SHUT_WR)
+    read_to_end(raw)
+
+
 def leave_half_upgrades(door: Door) -> None:
     """Stop in the middle of an upgrade, or say nothing at all after it: pings included."""
     halves = [door.open(upgrade("quiet")[:-9]) for _ in range(CROWD)]
@@ -64,8 +72,8 @@ def open_and_reset(door: Door) -> None:
 def flood_with_pings(door: Door) -> None:
     """Ping without end and read no pong."""
     raw = enter(door, "pinged", receive_buffer=4096)
-    push(raw, client_frame(PING, b"x" * 125) * 100, at_most=8_000_000)
-    reset(raw)
+    push(raw, client_frame(PING, b"x" * 125) * 100, at_most=4_000_000)
+    say_goodbye(raw)
 
 
 def flood_with_fragments(door: Door) -> None:
@@ -73,8 +81,8 @@ def flood_with_fragments(door: Door) -> None:
     for piece in (b"", b"x", b"x" * 50_000):
         raw = enter(door, "fragments")
         raw.sendall(client_frame(TEXT, b"x", is_last=False))
-        push(raw, client_frame(CONTINUATION, piece, is_last=False) * 10, at_most=2_000_000)
-        reset(raw)
+        push(raw, client_frame(CONTINUATION, piece, is_last=False) * 10, at_most=1_000_000)
+        say_goodbye(raw)
 
 
 def announce_huge_frames(door: Door) -> None:
@@ -86,10 +94,15 @@ def announce_huge_frames(door: Door) -> None:
 
 
 def call_without_reading(door: Door) -> None:
-    """Ask for large answers and read none of them: this one is closed."""
+    """Ask for more large answers than anybody would keep for a client, and read none."""
+    reset(be_deaf(door))
+
+
+def be_deaf(door: Door) -> socket.socket:
+    """Return a WebSocket that asked for 50 GB and read nothing of it so far."""
     raw = enter(door, "deaf", receive_buffer=4096)
-    push(raw, question(0, "big", 500_000), at_most=100_000)
-    reset(raw)
+    push(raw, question(0, "big", 500_000), at_most=10_000_000)
+    return raw
 
 
 def call_without_waiting(door: Door) -> None:
