@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from stator.runtime.errors import ActorRestarting, BodyTooLarge, ClientLeft
-from stator.runtime.link.dialer import Dialer
+from stator.runtime.link.dialer import Dialer, Outcome
 from stator.runtime.link.frames import (
     BodyCredit,
     BodyPart,
@@ -28,8 +28,6 @@ from .deadlines import RequestTimeout
 if TYPE_CHECKING:
     from .switchboard import Switchboard
 
-WINDOW_BYTES = 256 * 1024
-"""How much of a request's body may be on its way to the handler."""
 PART_BYTES = 64 * 1024
 
 
@@ -40,7 +38,9 @@ class ClientExchange:
         self.link = link
         self._switchboard = switchboard
         self._opening = opening
-        self._outstanding = 0
+        self._reply: asyncio.Future[Outcome] | None = None
+        self._credit = 0
+        """How much of the request's body the handler's end will take; none before it is there."""
         self._parts: deque[tuple[bytes, bool]] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -54,7 +54,7 @@ class ClientExchange:
     def take(self, frame: BodyPart | BodyCredit | ExchangeAborted, payload: bytes) -> None:
         """Take what the worker says."""
         if isinstance(frame, BodyCredit):
-            self._outstanding -= frame.size
+            self._credit += frame.size
             _wake(self._room)
         else:
             self._is_aborted = self._is_aborted or isinstance(frame, ExchangeAborted)
@@ -63,7 +63,12 @@ class ClientExchange:
             _wake(self._waiter)
 
     def lose_worker(self) -> None:
-        """Note that the worker is gone: what is missing of the response will not come."""
+        """Note that the worker is gone: what is missing of the response will not come.
+
+        A request that was not handed over waits for the worker's successor.
+        """
+        if self._reply is None or not self._reply.done():
+            return
         self._is_aborted = True
         _wake(self._waiter)
         _wake(self._room)
@@ -87,7 +92,7 @@ class ClientExchange:
             raise BodyTooLarge(f"the body is larger than limits.max_request_body_size ({limit})")
         self._task = asyncio.current_task()
         self._switchboard.exchanges[self._opening.id] = self
-        reply = self.link.request(self._opening)
+        self._reply = reply = self.link.request(self._opening)
         try:
             if self._opening.has_body:
                 work = self._upload(request, limit, patience_s)
@@ -132,12 +137,13 @@ class ClientExchange:
         if self._uploading is not None:
             self._uploading.cancel()
         if was_cut_off:
+            if self._reply is not None:
+                self._reply.cancel()
             self.link.forget(self._opening.id)
             self.link.post(ExchangeAborted(self._opening.id))
 
     async def _upload(self, request: web.BaseRequest, limit: int, patience_s: float) -> None:
         size = 0
-        await self.link.on_connected.wait()  # until then the request itself waits for the link
         while True:
             try:
                 async with asyncio.timeout(patience_s):
@@ -164,10 +170,10 @@ class ClientExchange:
             _wake(self._waiter)
 
     async def _send(self, part: bytes) -> None:
-        while self._outstanding >= WINDOW_BYTES and not self._is_aborted:
+        while self._credit <= 0 and not self._is_aborted:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
-        self._outstanding += len(part)
+        self._credit -= len(part)
         self.link.post(BodyPart(self._opening.id, False), part)
 
 

@@ -2,6 +2,8 @@
 
 The peer holds both bodies in memory; here neither end reads further than the other one takes.
 :data:`WINDOW_BYTES` of a body may be on their way, then its sender waits for a ``BodyCredit``.
+The first credit for a request's body says that its handler is there: before that the request may
+wait for its actor or, when workers are rolled, for another worker.
 """
 
 from __future__ import annotations
@@ -83,11 +85,21 @@ class IncomingBody:
 class Exchange(Visit):
     """One request to ``on_request`` and its response."""
 
-    __slots__ = ("_body", "_handler", "_is_answered", "_link", "_outstanding", "_room", "id")
+    __slots__ = (
+        "_body",
+        "_handler",
+        "_has_body",
+        "_is_answered",
+        "_link",
+        "_outstanding",
+        "_room",
+        "id",
+    )
 
     def __init__(self, cell: Cell, opening: OpenExchange, link: GatewayLink) -> None:
         super().__init__(cell, opening.params, opening.head)
         self.id = opening.id
+        self._has_body = opening.has_body
         self._link = link
         self._body = IncomingBody(self, is_complete=not opening.has_body)
         self._handler: asyncio.Future[Any] | None = None
@@ -96,8 +108,10 @@ class Exchange(Visit):
         self._room: asyncio.Future[None] | None = None
 
     def start(self) -> None:
-        """Serve it in the background."""
+        """Serve it in the background; from here on the body is welcome."""
         self._link.exchanges[self.id] = self
+        if self._has_body:
+            self.send(BodyCredit(self.id, WINDOW_BYTES))
         task = asyncio.get_running_loop().create_task(self._serve())
         self._handler = task
         self.cell.keep(task)

@@ -26,7 +26,7 @@ SHARDS = 4
 
 CODE = """
 import asyncio
-from stator import Actor, action, setup
+from stator import Actor, Response, action, setup
 
 class Counter(Actor):
     state: int = 0
@@ -53,6 +53,13 @@ class Counter(Actor):
     @action
     def connections(self) -> list[str]:
         return list(self.conns)
+
+    async def on_request(self, request):
+        async def repeat():
+            async for part in request.stream():
+                await asyncio.sleep(0.01)
+                yield part
+        return Response(repeat())
 
     @action
     def code(self) -> str:
@@ -173,7 +180,54 @@ def test_callers_notice_nothing_of_two_rolls(tmp_path: Path) -> None:
         assert set(before[1:]).isdisjoint(after[1:])
 
 
-def _wait_for_progress(callers: Sequence[Caller | Talker]) -> None:
+class Uploader(Thread):
+    """Sends bodies to a raw handler without a pause, until something else comes back."""
+
+    def __init__(self, service: RealService, key: str) -> None:
+        super().__init__(name=f"uploads to {key}")
+        self._connection = service.connect()
+        self._path = make_path("counter", "", key).replace("/action/", "/request/")
+        self._over = Event()
+        self.count = 0
+        self.surprise: object = None
+
+    def run(self) -> None:
+        """Upload until told to stop."""
+        parts = [bytes([number]) * 1000 for number in range(5)]
+        with closing(self._connection):
+            while not self._over.is_set() and self.surprise is None:
+                try:
+                    answer = request_over(self._connection, "PUT", self._path, iter(parts))
+                except (http.client.HTTPException, OSError) as error:
+                    self.surprise = error
+                    return
+                self.count += 1
+                is_same = (answer.status, answer.body) == (200, b"".join(parts))
+                self.surprise = None if is_same else answer
+
+    def stop(self) -> None:
+        """End after the exchange that is under way."""
+        self._over.set()
+        self.join()
+
+
+def test_raw_requests_keep_both_their_bodies_through_a_roll(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    with deployment.service as service:
+        service.wait_ready()
+        first, second = _keys_by_worker()
+        uploaders = [Uploader(service, key) for key in (*first[:3], *second[:3])]
+        for uploader in uploaders:
+            uploader.start()
+        _wait_for_progress(uploaders)
+        assert deployment.upgrade().returncode == ExitCode.OK
+        _wait_for_progress(uploaders)
+        for uploader in uploaders:
+            uploader.stop()
+        assert {each.name: each.surprise for each in uploaders if each.surprise} == {}
+
+
+def _wait_for_progress(callers: Sequence[Caller | Talker | Uploader]) -> None:
     counts = [caller.count for caller in callers]
     wait_until(
         lambda: all(
