@@ -36,6 +36,7 @@ NO_GROWTH = Target(1.05, is_at_most=True)
 
 ACTIONS = {"get": "read-only", "increment": "changing"}
 CROWDS = (100, 1_000, 5_000)
+TARGET_LISTENERS = 1_000
 IDLE = 2_000
 IDLE_BEFORE = 200
 """Connections opened before the first reading, so that what the first ones cost is not counted."""
@@ -75,7 +76,7 @@ def run(
         if not hot:
             yield from over_many(pair, plan)
             yield opening(pair, plan)
-        for listeners in (1_000,) if hot else CROWDS:
+        for listeners in (TARGET_LISTENERS,) if hot else CROWDS:
             yield from broadcast(pair, listeners, plan)
     if hot:
         return
@@ -212,12 +213,25 @@ def broadcast(pair: Pair, listeners: int, plan: Plan) -> Iterator[Row]:
     with ours, limit:
         for load in (ours, limit):
             gather(load, listeners)
-        order = Shout(size=NEWS_SIZE, seconds=plan.broadcast.seconds)
-        pairs = alternate(lambda: ours.ask(order), lambda: limit.ask(order), plan.broadcast)
+        yield from deliveries(ours, limit, listeners, 4, plan.broadcast)
+        if listeners == TARGET_LISTENERS:
+            yield from deliveries(ours, limit, listeners, 1, plan.broadcast)
         for load in (ours, limit):
             load.ask(Close())
-    target = BROADCAST if listeners == 1_000 else None
-    yield from rate_rows(f"broadcast to {listeners:,} connections", "deliveries/s", pairs, target)
+
+
+def deliveries(
+    ours: Load, limit: Load, listeners: int, at_once: int, length: Length
+) -> Iterator[Row]:
+    """Yield the rows of shouting, ``at_once`` shouts under way.
+
+    With several a server may send a connection two events in one write; with one it cannot.
+    """
+    order = Shout(size=NEWS_SIZE, seconds=length.seconds, window=at_once)
+    pairs = alternate(lambda: ours.ask(order), lambda: limit.ask(order), length)
+    name = f"broadcast to {listeners:,} connections, {at_once} at once"
+    target = BROADCAST if listeners == TARGET_LISTENERS else None
+    yield from rate_rows(name, "deliveries/s", pairs, target)
 
 
 def gather(load: Load, listeners: int) -> None:
