@@ -60,7 +60,7 @@ class Plan:
     stalled_seconds: float
 
 
-FULL = Plan(Length(5, 1.0), Length(3, 0.6), Length(5, 1.0), 1_000, 60.0)
+FULL = Plan(Length(5, 0.8), Length(3, 0.6), Length(5, 0.8), 1_000, 60.0)
 QUICK = Plan(Length(3, 0.5), Length(2, 0.3), Length(3, 0.5), 300, 5.0)
 
 
