@@ -44,7 +44,11 @@ from stator.runtime.protocol.connection import (
 from stator.runtime.protocol.connection import Event as EventMessage
 from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.protocol.error_bodies import ActorSpecifier
-from stator.runtime.protocol.to_client import decode_to_client, encode_to_client
+from stator.runtime.protocol.to_client import (
+    decode_to_client,
+    encode_response,
+    encode_to_client,
+)
 from stator.runtime.protocol.to_server import decode_to_server
 from stator.runtime.raw_http import BodySource, Request
 from stator.runtime.state_codec import StateTracker
@@ -387,8 +391,7 @@ class ConnectionCall:
     def encode(self, output: object) -> bytes:
         """Encode the output. Raises ``actor.output_not_serializable``."""
         connection = self.connection
-        message = ActionResponse(self.request_id, output)
-        return encode_to_client(connection.encoding, connection.version, message)
+        return encode_response(connection.encoding, connection.version, self.request_id, output)
 
     def answer(self, body: bytes) -> None:
         """Send the encoded output, behind the actor's changes."""

@@ -22,6 +22,9 @@ LATEST_VERSION = 4
 _MAX_UINT_BYTES = 10
 _MAX_UINT = 2**64 - 1
 
+_BYTES = [bytes((number,)) for number in range(256)]
+_VERSION_BYTES = [number.to_bytes(2, "little") for number in range(16)]
+
 T = TypeVar("T")
 
 
@@ -45,13 +48,17 @@ class Reader:
     def version(self, accepted: range = VERSIONS) -> int:
         """Read the version of the message, one of ``accepted``."""
         version = int.from_bytes(self._take(2), "little")
-        if version not in accepted:
+        if not accepted.start <= version < accepted.stop:
             allowed = f"{accepted[0]} to {accepted[-1]}"
             raise InvalidRequest(f"BARE version {version} is not supported, only {allowed}.")
         return version
 
     def uint(self) -> int:
         """Read a variable-length unsigned integer of at most 64 bits."""
+        at = self._at
+        if at < len(self._data) and (value := self._data[at]) < 0x80:  # most are one byte
+            self._at = at + 1
+            return value
         value = 0
         for position in range(_MAX_UINT_BYTES):
             byte = self._take(1)[0]
@@ -75,7 +82,12 @@ class Reader:
 
     def blob(self) -> bytes:
         """Read bytes with their length before them."""
-        return self._take(self.uint())
+        size = self.uint()
+        start = self._at
+        self._at = end = start + size
+        if end > len(self._data):
+            raise InvalidRequest("The BARE message is truncated.")
+        return self._data[start:end]
 
     def text(self) -> str:
         """Read UTF-8 with its length before it."""
@@ -96,13 +108,15 @@ class Reader:
 
 def version(number: int) -> bytes:
     """Write the version a message starts with."""
-    return number.to_bytes(2, "little")
+    return _VERSION_BYTES[number]
 
 
 def uint(number: int) -> bytes:
     """Write a variable-length unsigned integer."""
     if number < 0x80:
-        return bytes((number,))
+        return _BYTES[number]
+    if number < 0x4000:
+        return _BYTES[number & 0x7F | 0x80] + _BYTES[number >> 7]
     groups = bytearray()
     while number >= 0x80:
         groups.append(number & 0x7F | 0x80)

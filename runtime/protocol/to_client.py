@@ -54,6 +54,23 @@ def encode_to_client(encoding: Encoding, version: int, message: ToClient) -> byt
     return wrap(encoding, tag, members)
 
 
+_JSON_RESPONSE = '{"body":{"tag":"ActionResponse","val":{"id":["$BigInt","%d"],"output":'
+_CBOR_RESPONSE = b"\xa1\x64body\xa2\x63tag\x6eActionResponse\x63val\xa2\x62id\x1b%b\x66output%b"
+
+
+def encode_response(encoding: Encoding, version: int, call: int, output: object) -> bytes:
+    """Encode :class:`ActionResponse` as :func:`encode_to_client` does, without making one.
+
+    Most messages of a server are this one. Raises ``OutputNotSerializable`` from ``output``.
+    """
+    value = encode_value(encoding, version, output, "output", to_client=True)
+    if encoding is Encoding.BARE:
+        return bare.version(version) + b"\x02" + bare.uint(call) + bare.blob(value)
+    if encoding is Encoding.JSON:
+        return (_JSON_RESPONSE % call).encode() + value + b"}}}"
+    return _CBOR_RESPONSE % (call.to_bytes(8, "big"), value)
+
+
 def _write_init(version: int, message: Init) -> bytes:
     fields = b"\x00" + bare.text(message.actor_id) + bare.text(message.connection_id)
     return fields + bare.text(message.connection_token or "") if version == 1 else fields

@@ -29,7 +29,11 @@ from stator.runtime.protocol.queue import (
     encode_queue_request,
     encode_queue_response,
 )
-from stator.runtime.protocol.to_client import decode_to_client, encode_to_client
+from stator.runtime.protocol.to_client import (
+    decode_to_client,
+    encode_response,
+    encode_to_client,
+)
 from stator.runtime.protocol.to_server import decode_to_server
 
 JSON, CBOR, BARE = Encoding.JSON, Encoding.CBOR, Encoding.BARE
@@ -225,3 +229,14 @@ def test_what_a_client_refuses(data: bytes, words: str) -> None:
 def test_a_client_forgives_an_error_without_optional_members() -> None:
     error = {"group": "user", "code": "failed", "message": "It failed.", "actor": None}
     assert decode_to_client(JSON, message("Error", error)) == (ErrorMessage(FAILED, None), 0)
+
+
+@pytest.mark.parametrize("encoding", [JSON, CBOR, BARE])
+@pytest.mark.parametrize("call", [0, 1, 127, 128, 16_383, 16_384, 2**32, 2**64 - 1])
+@pytest.mark.parametrize("output", [None, 5, "x" * 300, {"a": [b"\x00", 2**70, 1.5]}])
+def test_an_answer_made_without_a_message_is_the_same(
+    encoding: Encoding, call: int, output: object
+) -> None:
+    for version in (1, 3, 4) if encoding is Encoding.BARE else (0,):
+        expected = encode_to_client(encoding, version, ActionResponse(call, output))
+        assert encode_response(encoding, version, call, output) == expected
