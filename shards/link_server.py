@@ -106,4 +106,4 @@ def _is_ours(channel: Channel) -> bool:
     peer = cast(socket.socket, channel.transport_info("socket"))
     raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(raw)
-    return uid == os.getuid()
+    return bool(uid == os.getuid())
