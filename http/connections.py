@@ -150,11 +150,11 @@ class ClientConnection:
         self.end(CLOSE_ERROR, f"{error.group}.{error.code}#{self.ray_id}")
 
     def _on_opened(self, opening: asyncio.Future[Outcome]) -> None:
+        error = None if opening.cancelled() else opening.exception()
         if self.phase is not Phase.OPENING or opening.cancelled():
             return
         self._stop_timer()
         self._opening = None
-        error = opening.exception()
         if isinstance(error, ActorError):
             self.refuse(error)
             return
@@ -197,6 +197,7 @@ class ClientConnection:
             return
         if self.phase in (Phase.SUSPENDED, Phase.WAKING):
             self._unanswered.clear()
+            self._unanswered_bytes = 0
             was_waking = self.phase is Phase.WAKING
             self.phase = Phase.LEAVING
             if not was_waking:
@@ -231,7 +232,8 @@ class ClientConnection:
             if backlog + len(frame) > self._bounds.backlog_bytes and backlog:
                 if is_event and self._bounds.drops_events:
                     self._switchboard.dropped_events += 1
-                elif self.kind is ConnectionKind.ACTOR:
+                    return
+                if self.kind is ConnectionKind.ACTOR:
                     self._switchboard.slow_clients += 1
                     self._leave(POLICY_VIOLATION, "ws.client_too_slow")
                     return
@@ -253,13 +255,12 @@ class ClientConnection:
 
     def close(self, frame: CloseConnection) -> None:
         """Close the client's socket as the actor wishes."""
-        if self._opening is not None and self.dialer is not None:
-            self.dialer.forget(self.number)
-            self._opening.cancel()
         self.end(frame.code, frame.reason)
 
     def suspend(self) -> None:
         """Note that the actor is leaving memory; wake it again if the client waits for it."""
+        if self._opening is not None and self._opening.done():
+            self._on_opened(self._opening)  # it came in the same piece, so nobody was told yet
         if self.phase is Phase.OPEN:
             self.phase = Phase.SUSPENDED
             if self._unanswered:
@@ -282,9 +283,9 @@ class ClientConnection:
 
     def revive(self, dialer: Dialer, frame: Revive) -> bool:
         """Go on with the actor's next generation; ``False`` if the client is gone."""
-        self.dialer = dialer
         if frame.conn_id != self.conn_id:
             return False
+        self.dialer = dialer
         if self.phase is Phase.LEAVING:
             self._finish()
             return False
@@ -306,7 +307,9 @@ class ClientConnection:
     def _finish(self) -> None:
         self.phase = Phase.OVER
         self._stop_timer()
+        self._stop_opening()
         self._unanswered.clear()
+        self._unanswered_bytes = 0
         self._switchboard.forget(self)
 
     def _become_open(self) -> None:
@@ -323,6 +326,13 @@ class ClientConnection:
     def _tell_worker(self, frame: Message | ClientGone | Credit, payload: bytes = b"") -> None:
         if self.dialer is not None:
             self.dialer.post(frame, payload)
+
+    def _stop_opening(self) -> None:
+        """Expect no answer any more; a request that still waits for its link is not made."""
+        opening, self._opening = self._opening, None
+        if opening is not None and self.dialer is not None:
+            self.dialer.forget(self.number)
+            opening.cancel()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
