@@ -227,17 +227,27 @@ class ClientConnection:
     def send(self, frame: bytes, *, is_event: bool) -> None:
         """Send a WebSocket frame, within the bound on what a slow client may hold up (rule 3)."""
         socket = self.socket
-        if socket.is_behind:
-            backlog = socket.backlog
-            if backlog + len(frame) > self._bounds.backlog_bytes and backlog:
-                if is_event and self._bounds.drops_events:
-                    self._switchboard.dropped_events += 1
-                    return
-                if self.kind is ConnectionKind.ACTOR:
-                    self._switchboard.slow_clients += 1
-                    self._leave(POLICY_VIOLATION, "ws.client_too_slow")
-                    return
-        socket.send_frame(frame)
+        if not socket.is_behind or self._has_room(len(frame), is_event=is_event):
+            socket.send_frame(frame)
+
+    def _has_room(self, size: int, *, is_event: bool) -> bool:
+        """Whether a client that is behind may be sent so much; close it or count if not.
+
+        What a raw socket is sent is bounded by its credit.
+        """
+        bounds, backlog = self._bounds, self.socket.backlog
+        excess = backlog + size - bounds.backlog_bytes
+        if excess <= 0 or not backlog or self.kind is ConnectionKind.RAW:
+            return True
+        if bounds.drops_events:
+            if is_event:
+                self._switchboard.dropped_events += 1
+                return False
+            if excess <= bounds.backlog_bytes:
+                return True  # for replies there is as much again, where events filled the first
+        self._switchboard.slow_clients += 1
+        self._leave(POLICY_VIOLATION, "ws.client_too_slow")
+        return False
 
     def acknowledge(self, index: int) -> None:
         """Forget a message that the worker is done with."""
