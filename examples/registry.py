@@ -2,7 +2,8 @@
 
 from chat import ChatRoom
 from counter import Counter
+from cursors import CursorRoom
 
 from stator import setup
 
-registry = setup(use={"counter": Counter, "chat": ChatRoom})
+registry = setup(use={"counter": Counter, "chat": ChatRoom, "cursors": CursorRoom})

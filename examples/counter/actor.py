@@ -1,8 +1,8 @@
-"""The counter: durable state, two actions."""
+"""The counter: durable state, two actions, an event."""
 
 from __future__ import annotations
 
-from stator import Actor, action
+from stator import Actor, Event, action
 
 
 class Counter(Actor):
@@ -10,10 +10,13 @@ class Counter(Actor):
 
     state = {"count": 0}  # noqa: RUF012 - copied for each actor
 
+    changed = Event[int]()
+
     @action
     def increment(self, amount: int = 1) -> int:
-        """Add ``amount`` and return the total."""
+        """Add ``amount``, tell all who listen, and return the total."""
         self.state["count"] += amount
+        self.broadcast(self.changed, self.state["count"])
         return self.state["count"]
 
     @action

@@ -57,6 +57,7 @@ class CursorRoom(Actor, rename="camel"):
     """One board per key."""
 
     options = Options(name="Shared cursors", icon="arrow-pointer")
+    conn_state: Look | None
     vars: dict[str, tuple[float, float]]
     """Where the cursors are, by connection."""
 
