@@ -1,10 +1,13 @@
 """The Python client: the wire protocol over HTTP, so it also works against Rivet's own servers.
 
 client          what applications use; ``sync`` is the same without ``await``
+handle          an actor by key or id: calls, connections, raw requests and WebSockets
 http_transport  a call from its arguments to its answer
-endpoint        where the service is; ``service_lookup`` asks it where it wants to be reached
+connection      a connection as applications see it, ``session`` what happens behind it
+fetches         raw requests; ``raw_socket`` is a raw WebSocket
+directory       where the actors are; ``service_lookup`` asks the service for its address
 addressing      how a URL names an actor; ``control_api`` creates and finds actors
-retries         which errors are worth a second request
+retries         which errors are worth a second request; ``reconnection`` which a second socket
 """
 
 from .client import Client

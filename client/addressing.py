@@ -8,9 +8,12 @@ A token is in neither: a header carries it, so that URLs can be logged.
 
 from __future__ import annotations
 
+import json
 from base64 import urlsafe_b64encode
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
+
+import msgspec
 
 from stator.runtime.handles import Address
 from stator.runtime.keys import Key
@@ -31,9 +34,13 @@ class Place(NamedTuple):
     segment: str
     query: str = ""
 
-    def path(self, inner: str) -> str:
-        """Return the request target of an inner path, which is empty or starts with ``/``."""
-        return f"/gateway/{self.segment}{inner}" + (f"?{self.query}" if self.query else "")
+    def path(self, inner: str, query: str = "") -> str:
+        """Return the request target of an inner path, which is empty or starts with ``/``.
+
+        ``query`` is the application's own; it comes first.
+        """
+        whole = "&".join(filter(None, (query, self.query)))
+        return f"/gateway/{self.segment}{inner}" + (f"?{whole}" if whole else "")
 
 
 def by_id(actor_id: str) -> Place:
@@ -71,6 +78,11 @@ def input_of(address: Address) -> bytes | None:
     if not address.create or address.input is None:
         return None
     return encode_input(address.input)
+
+
+def params_text(params: Any) -> str:
+    """Return connection parameters as JSON in ASCII, which is all that headers carry."""
+    return json.dumps(msgspec.to_builtins(params))
 
 
 def _is_ambiguous(key: Key) -> bool:

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Literal, get_args
 
-from stator.runtime.handles import ActorClient
 from stator.runtime.protocol.encoding import encoding_of
 
 from .endpoint import read_endpoint
+from .handle import Handles
 from .http_transport import HttpTransport
 
 EncodingName = Literal["cbor", "bare", "json"]
 
 
-class Client(ActorClient):
+class Client(Handles):
     """Calls the actors of a service::
 
         async with Client("http://127.0.0.1:6420") as client:
@@ -42,8 +42,7 @@ class Client(ActorClient):
         if encoding not in get_args(EncodingName):
             raise ValueError(f"encoding is 'cbor', 'bare' or 'json', not {encoding!r}")
         target = read_endpoint(endpoint, namespace=namespace, token=token, environ=os.environ)
-        self._http = HttpTransport(target, encoding_of(encoding), headers or {})
-        super().__init__(self._http)
+        super().__init__(HttpTransport(target, encoding_of(encoding), headers or {}))
 
     async def __aenter__(self) -> Client:
         return self

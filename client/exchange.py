@@ -1,11 +1,13 @@
-"""One HTTP request and its answer, over a session that is opened by the first."""
+"""One HTTP request and its answer, or one WebSocket, over sessions that the first one opens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterable, Mapping
 from typing import NamedTuple
 
 import aiohttp
+from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
 from stator.runtime.errors import ActorError, InternalError
@@ -13,11 +15,18 @@ from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.protocol.error_bodies import decode_error
 from stator.runtime.version import VERSION
 
+from .failures import OpenFailed, refused
+
 KEEP_ALIVE_S = 4.0
 """Shorter than any server's: a request that meets a connection just being closed is lost."""
 MAX_SOCKETS = 256
 """Calls beyond these wait for a free one."""
 CONNECT_TIMEOUT_S = 30.0
+
+BY_ACTOR = "x-rivet-actor"
+"""A header of every answer that an actor gave (client-protocol, 5.3)."""
+
+Body = bytes | AsyncIterable[bytes] | None
 
 
 class Answer(NamedTuple):
@@ -49,6 +58,7 @@ class Exchange:
         """``headers`` go with every request and win over its own (client-protocol, 5.1)."""
         self._headers = {name.lower(): value for name, value in headers.items()}
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: aiohttp.ClientSession | None = None
         self._is_closed = False
 
     async def send(
@@ -78,19 +88,70 @@ class Exchange:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise InternalError(f"HTTP request error: {error or type(error).__name__}") from error
 
+    async def open_response(
+        self, method: str, url: str, headers: MultiMapping[str], body: Body
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return its answer as soon as its head is here; to be closed.
+
+        Raises ``rivetkit.internal_error`` when there is none, ``RuntimeError`` once closed.
+        """
+        session = self._open_session()
+        every = CIMultiDict(headers)
+        every.update(self._headers)
+        try:
+            return await session.request(
+                method,
+                URL(url, encoded=True),
+                headers=every,
+                data=body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise InternalError(f"HTTP request error: {error or type(error).__name__}") from error
+
+    async def open_socket(
+        self, url: str, protocols: list[str]
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Open a WebSocket. Raises ``client.connection_open_failed``."""
+        if self._is_closed:
+            raise RuntimeError("the client is closed")
+        if self._sockets is None:
+            # Not those of the calls: an open connection would keep one from them for ever.
+            self._sockets = _make_session(limit=0)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await self._sockets.ws_connect(
+                    URL(url, encoded=True),
+                    headers=self._headers,
+                    protocols=protocols,
+                    max_msg_size=0,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            text = f"no WebSocket there: status {error.status}"
+            raise (refused(text) if 400 <= error.status < 500 else OpenFailed(text)) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise OpenFailed(f"no connection: {error or type(error).__name__}") from error
+
     async def close(self) -> None:
         """Close the connections; requests in flight fail."""
         self._is_closed = True
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._sockets):
+            if session is not None:
+                await session.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._is_closed:
             raise RuntimeError("the client is closed")
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_SOCKETS, keepalive_timeout=KEEP_ALIVE_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"user-agent": f"stator/{VERSION}"},
-            )
+            self._session = _make_session(MAX_SOCKETS)
         return self._session
+
+
+def _make_session(limit: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=KEEP_ALIVE_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"user-agent": f"stator/{VERSION}"},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+    )

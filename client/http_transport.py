@@ -1,24 +1,20 @@
-"""Calls over HTTP: implements ``runtime.handles.Transport`` (client-protocol, 5).
+"""Everything a client does with a service; calls go over HTTP (client-protocol, 5).
 
 The way of a call: the service (asked once), the place of the actor in the URL, one ``POST``, the
 answer or its error, and for some errors once more (:mod:`retries`).
 
-Rule 1. An actor that a query cannot name (:func:`.addressing.by_query`) is resolved through the
-        control API before each request, so that a handle never sticks to an actor that is gone.
-Rule 2. In ``cbor`` mode a stator service is asked for the dialect that narrows no Python value.
-        The answer says which dialect it is in, so that a proxy or an older service in between
-        changes what types arrive, not whether they can be read.
+In ``cbor`` mode a stator service is asked for the dialect that narrows no Python value. The answer
+says which dialect it is in, so that a proxy or an older service in between changes what types
+arrive, not whether they can be read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
-
-import msgspec
 
 from stator.runtime.errors import ActorError, InternalError, InvalidRequest
 from stator.runtime.handles import Address
@@ -30,21 +26,23 @@ from stator.runtime.protocol.encoding import (
     Encoding,
 )
 
-from .addressing import Place, by_id, by_query
-from .control_api import ControlApi
+from .addressing import params_text
+from .directory import Directory
 from .endpoint import Endpoint
-from .exchange import Answer, Exchange
+from .exchange import BY_ACTOR, Answer, Exchange
+from .fetches import Body, Fetches, FetchResponse, Headers, inner_path
+from .raw_socket import RawSocket
 from .retries import is_last_word, pause_before_retry
-from .service_lookup import Pause, Service, ServiceLookup
-
-BARE_VERSION = 4
-
-_BY_ACTOR = "x-rivet-actor"
-"""On every answer that an actor gave (client-protocol, 5.3)."""
+from .service_lookup import Pause, Service
+from .session import BARE_VERSION, Session, Timing
+from .sockets import Sockets
 
 
 class HttpTransport:
-    """Carries calls to a service. Belongs to the event loop of its first call."""
+    """Carries calls to a service; implements ``runtime.handles.Transport``.
+
+    Belongs to the event loop of its first call.
+    """
 
     def __init__(
         self,
@@ -53,17 +51,21 @@ class HttpTransport:
         headers: Mapping[str, str],
         *,
         pause: Pause = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``encoding`` is one of the three of the client protocol."""
         self._encoding = encoding
         self._exchange = Exchange(headers)
-        self._control = ControlApi(self._exchange)
-        self._lookup = ServiceLookup(self._exchange, endpoint, pause)
+        self._directory = Directory(self._exchange, endpoint, pause)
+        self._sockets = Sockets(self._exchange, self._directory)
+        self._fetches = Fetches(self._exchange, self._directory, encoding, pause)
+        self._sessions: set[Session] = set()
         self._pause = pause
+        self._timing = Timing(pause, clock)
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         """Run an action and return its output; repeats what :mod:`retries` says."""
-        service = await self._lookup.service()
+        service = await self._directory.service()
         encoding = self._request_encoding(service)
         headers = self._headers(service, address, encoding)
         inner = f"/action/{quote(action, safe='')}"
@@ -73,9 +75,10 @@ class HttpTransport:
             requests += 1
             by_actor = False
             try:
-                url = service.endpoint.url + (await self._place(service, address)).path(inner)
+                place = await self._directory.place(service, address)
+                url = service.endpoint.url + place.path(inner)
                 answer = await self._exchange.send("POST", url, headers, body)
-                by_actor = _BY_ACTOR in answer.headers
+                by_actor = BY_ACTOR in answer.headers
                 return self._output_of(answer)
             except ActorError as error:
                 if service.is_stator and is_last_word(error, address, by_actor=by_actor):
@@ -87,47 +90,40 @@ class HttpTransport:
 
     async def create(self, address: Address) -> str:
         """Create the actor and return its id. Raises ``actor.duplicate_key``."""
-        service = await self._lookup.service()
-        return await self._control.create(service.endpoint, address)
+        return await self._directory.create(address)
 
     async def resolve(self, address: Address) -> str:
-        """Return the actor's id, creating it if the address says so.
-
-        The id of a pinned handle is returned without asking. Raises ``actor.not_found``.
-        """
-        if address.actor_id is not None:
-            return address.actor_id
-        service = await self._lookup.service()
-        if address.create:
-            return await self._control.get_or_create(service.endpoint, address)
-        return await self._control.find(service.endpoint, address)
+        """Return the actor's id. Raises ``actor.not_found``."""
+        return await self._directory.resolve(address)
 
     def gateway_url(self, address: Address) -> str:
-        """Return the base URL of the actor: of the configured endpoint, before the first call.
+        """Return the base URL of the actor. Raises ``ValueError`` if none can name it."""
+        return self._directory.gateway_url(address)
 
-        Raises ``ValueError`` for an actor that only its id can name.
-        """
-        endpoint = self._lookup.endpoint
-        place = self._place_without_asking(endpoint, address)
-        if place is None:
-            raise ValueError(
-                "no URL can carry this key or input: use get_for_id(actor, await handle.resolve())"
-            )
-        return endpoint.url + place.path("")
+    async def fetch(
+        self, address: Address, path: str, method: str, headers: Headers | None, body: Body
+    ) -> FetchResponse:
+        """Send a raw request to the actor (:mod:`fetches`)."""
+        return await self._fetches.fetch(address, path, method, headers, body)
+
+    async def open_raw(self, address: Address, path: str) -> RawSocket:
+        """Open a raw WebSocket to the actor. Raises ``client.connection_open_failed``."""
+        inner, query = inner_path("/websocket/", path)
+        socket = await self._sockets.open(address, inner, "bare", address.params, query)
+        return RawSocket(socket)
+
+    def connect(self, address: Address, params: Any) -> Session:
+        """Begin to keep a connection to the actor open (:mod:`session`)."""
+        session = Session(self._sockets, address, params, self._encoding, self._timing)
+        session.start(self._sessions.discard)
+        self._sessions.add(session)
+        return session
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""
-        await self._lookup.close()
+        await asyncio.gather(*(session.close() for session in self._sessions))
+        await self._directory.close()
         await self._exchange.close()
-
-    async def _place(self, service: Service, address: Address) -> Place:
-        place = self._place_without_asking(service.endpoint, address)
-        return place or by_id(await self.resolve(address))
-
-    def _place_without_asking(self, endpoint: Endpoint, address: Address) -> Place | None:
-        if address.actor_id is not None:
-            return by_id(address.actor_id)
-        return by_query(endpoint.namespace, address)
 
     def _request_encoding(self, service: Service) -> Encoding:
         # Rivet's actors would take the 64-bit integers of the native dialect for BigInts.
@@ -144,8 +140,7 @@ class HttpTransport:
         if service.endpoint.token:
             headers["x-rivet-token"] = service.endpoint.token
         if address.params is not None:
-            # json.dumps, because it escapes what is not ASCII and a header is.
-            headers["x-rivet-conn-params"] = json.dumps(msgspec.to_builtins(address.params))
+            headers["x-rivet-conn-params"] = params_text(address.params)
         return headers
 
     def _output_of(self, answer: Answer) -> Any:

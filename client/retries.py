@@ -77,6 +77,20 @@ def is_last_word(error: ActorError, address: Address, *, by_actor: bool) -> bool
     return by_actor or (is_missing and not address.create)
 
 
+def pause_before_refetch(
+    error: ActorError, requests: int, address: Address, *, is_stator: bool
+) -> float | None:
+    """Return how long to wait before a raw request is sent again, or ``None`` to keep the answer.
+
+    Of the table the first row holds for them.
+    """
+    identity = f"{error.group}.{error.code}"
+    is_stale = identity in _STALE or identity.startswith(_STALE_PREFIX)
+    if not is_stale or (is_stator and is_last_word(error, address, by_actor=False)):
+        return None
+    return STALE_PAUSE_S if requests < _stale_requests(address) else None
+
+
 def _stale_requests(address: Address) -> int:
     if address.actor_id is not None:
         return 1

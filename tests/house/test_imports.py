@@ -79,6 +79,7 @@ PURE = [
     "runtime/state_codec.py",
     "supervisor/policy.py",
     "supervisor/roll.py",
+    "client/reconnection.py",
     "shards/lifecycle.py",
     "http/admission.py",
     "http/base64_forms.py",

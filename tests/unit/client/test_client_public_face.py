@@ -15,8 +15,9 @@ import pytest
 import stator.client
 import stator.client.sync
 from stator import Actor, Client, action, setup
+from stator.client.handle import Handle
 from stator.client.loop_thread import LoopThread
-from stator.runtime.handles import ActorClient, ActorHandle, Address
+from stator.runtime.handles import ActorClient, Address
 
 PROTOCOLS = ("__wrapped__", "_ipython_display_", "__deepcopy__", "__getstate_manages_dict__")
 
@@ -97,7 +98,7 @@ def test_the_synchronous_client_has_the_same_types() -> None:
 async def test_a_client_is_a_context_that_gives_handles() -> None:
     async with Client("http://h", encoding="bare") as client:
         assert_type(client, Client)
-        assert_type(client.get_or_create("room", ["a", "b"], input=1, params={}), ActorHandle)
+        assert_type(client.get_or_create("room", ["a", "b"], input=1, params={}), Handle)
         assert repr(client.get("room", ["a", "b"])) == "<actor room ['a', 'b']>"
 
 
