@@ -4,6 +4,7 @@ Rule 1. A file is replayed whole and in order: its scenarios share their actors.
 Rule 2. Our ids take the place of the recorded ones, in what is sent and in what is expected.
 Rule 3. The first frame of a BARE connection is expected in version 3 (client-protocol, 12.4),
         whatever the recorded server sent.
+Rule 4. The texts of errors are ours where they say more than the recorded ones.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from stator.runtime.errors import InvalidRequest
-from stator.runtime.protocol.connection import ActionRequest, Init, ToClient
+from stator.runtime.protocol.bare import COMMON_VERSION
+from stator.runtime.protocol.connection import ActionRequest, ErrorMessage, Init, ToClient
 from stator.runtime.protocol.encoding import Encoding, encoding_of
-from stator.runtime.protocol.to_client import decode_to_client
+from stator.runtime.protocol.to_client import decode_to_client, encode_to_client
 from stator.runtime.protocol.to_server import encode_to_server
 from tests.fakes.client_recordings import SocketFrame, WebSocketExchange, web_sockets
 from tests.fakes.real_service import RealService
@@ -30,6 +34,8 @@ _CHATS = {"90b90c9665407f3d"}
 """Recorded ids of actors without handlers for raw requests."""
 _MISSING = {"tlrpf4fjpvazcfr5vrcmu272ewcl00"}
 """Recorded ids that no actor had."""
+_OUR_WORDS = {"action_not_found", "action_timed_out", "outgoing_too_long"}
+"""Codes of errors whose text names what the recorded one does not."""
 _INTERLUDES = {"sleep-with-conn": (3, "sleepNow"), "destroy-with-conn": (3, "destroy")}
 """Actions that were called over HTTP before the frame of this number."""
 
@@ -43,6 +49,8 @@ class Replayed(NamedTuple):
     expected: list[WireFrame]
     """The server's frames of the recording, with our ids."""
     ours: list[WireFrame]
+    is_whole: bool
+    """Whether all was said that was recorded."""
     ended: bool
     """Whether our server ended the TCP connection after all that."""
     encoding: Encoding
@@ -103,7 +111,9 @@ class Stage:
             if not frame.from_client
         ]
         expected = self._with_our_ids(encoding, theirs, ours)
-        return Replayed(recorded, client.status, client.headers, expected, ours, ended, encoding)
+        return Replayed(
+            recorded, client.status, client.headers, expected, ours, is_whole, ended, encoding
+        )
 
     def _exchange_frames(
         self, client: SocketClient, recorded: WebSocketExchange, encoding: Encoding
@@ -132,12 +142,15 @@ class Stage:
         self, encoding: Encoding, theirs: list[WireFrame], ours: list[WireFrame]
     ) -> list[WireFrame]:
         pairs = [(theirs_id.encode(), ours_id.encode()) for theirs_id, ours_id in self._ids.items()]
-        known = _init(encoding, ours[0]) if ours else None
-        meant = _init(encoding, theirs[0]) if theirs else None
+        known, meant = _init(encoding, ours), _init(encoding, theirs)
         if known and meant:
             pairs.append((meant.actor_id.encode(), known.actor_id.encode()))
             pairs.append((meant.connection_id.encode(), known.connection_id.encode()))
-        return [_replace_all(frame, pairs) for frame in theirs]
+        replaced = [_replace_all(frame, pairs) for frame in theirs]
+        if encoding is Encoding.BARE and replaced:
+            replaced[0] = _in_first_version(replaced[0])
+        with_ours = zip(replaced, [*ours, *theirs][: len(replaced)], strict=True)
+        return [_in_our_words(encoding, frame, answer) for frame, answer in with_ours]
 
 
 def _encoding(recorded: WebSocketExchange) -> Encoding:
@@ -171,9 +184,9 @@ def meaning(encoding: Encoding, frame: WireFrame) -> ToClient | tuple[int | None
         return frame.data
 
 
-def _init(encoding: Encoding, frame: WireFrame) -> Init | None:
-    said = meaning(encoding, frame)
-    return said if isinstance(said, Init) else None
+def _init(encoding: Encoding, frames: list[WireFrame]) -> Init | None:
+    said = (meaning(encoding, frame) for frame in frames)
+    return next((message for message in said if isinstance(message, Init)), None)
 
 
 def _replace_all(frame: WireFrame, pairs: list[tuple[bytes, bytes]]) -> WireFrame:
@@ -183,9 +196,28 @@ def _replace_all(frame: WireFrame, pairs: list[tuple[bytes, bytes]]) -> WireFram
             data = data.replace(b"\x70" + theirs, b"\x78" + bytes([len(ours)]) + ours)
             data = data.replace(bytes([len(theirs)]) + theirs, bytes([len(ours)]) + ours)
         data = data.replace(theirs, ours)
-    if frame.opcode == BINARY and data.startswith(b"\x04\x00\x00"):
-        data = b"\x03" + data[1:]  # rule 3
     return _masked(WireFrame(frame.opcode, data))
+
+
+def _in_first_version(frame: WireFrame) -> WireFrame:
+    """Return the first frame of a BARE connection in the version that both clients read."""
+    message = meaning(Encoding.BARE, frame)
+    if not isinstance(message, Init | ErrorMessage):
+        return frame
+    return WireFrame(BINARY, encode_to_client(Encoding.BARE, COMMON_VERSION, message))
+
+
+def _in_our_words(encoding: Encoding, frame: WireFrame, answer: WireFrame) -> WireFrame:
+    """Return an expected error with the text of ours, if it is of the same kind."""
+    theirs, ours = meaning(encoding, frame), meaning(encoding, answer)
+    if not isinstance(theirs, ErrorMessage) or not isinstance(ours, ErrorMessage):
+        return frame
+    if theirs.error.code not in _OUR_WORDS or theirs.error.code != ours.error.code:
+        return frame
+    error = msgspec.structs.replace(theirs.error, message=ours.error.message)
+    said = msgspec.structs.replace(theirs, error=error)
+    version = frame.data[0] if encoding is Encoding.BARE else 0
+    return WireFrame(frame.opcode, encode_to_client(encoding, version, said))
 
 
 def _masked(frame: WireFrame) -> WireFrame:

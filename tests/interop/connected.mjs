@@ -33,6 +33,14 @@ export class Heard {
     }
 }
 
+/**
+ * Dispose of a connection that may just be coming back. Nobody can wait for that: the WebSocket of
+ * Node fires no "close" when it is closed before it was open.
+ */
+export function leave(conn) {
+    conn.dispose().catch(() => {});
+}
+
 /** Put an actor to sleep by an action of it, and return once it sleeps. */
 export async function putToSleep(t, handle) {
     await handle.fall_asleep();

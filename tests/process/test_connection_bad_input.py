@@ -280,10 +280,15 @@ def test_an_actor_that_does_not_exist_is_told(service: RealService, key: str) ->
     assert ended(service, path, "rivet, rivet_encoding.json") == (1011, "actor.not_found")
 
 
-@pytest.mark.parametrize("actor_id", ["0000000000000000", "nonsense", "x" * 300, "%00", "%ff"])
+@pytest.mark.parametrize("actor_id", ["0000000000000000", "nonsense", "x" * 300, "%00"])
 def test_an_id_that_was_never_given_is_told(service: RealService, actor_id: str) -> None:
     end = ended(service, f"/gateway/{actor_id}/connect", "rivet, rivet_encoding.json")
     assert end == (1011, "actor.not_found")
+
+
+def test_an_id_that_is_no_text_is_told(service: RealService) -> None:
+    end = ended(service, "/gateway/%ff/connect", "rivet, rivet_encoding.json")
+    assert end == (1011, "guard.query_invalid_percent_encoding")
 
 
 def test_an_actor_of_no_kind_is_told(service: RealService, key: str) -> None:
@@ -324,8 +329,8 @@ def test_header_routing_without_an_actor_is_told(service: RealService) -> None:
 )
 def test_parameters_that_are_no_json_are_told(service: RealService, key: str, params: str) -> None:
     protocols = f"rivet, rivet_encoding.json, rivet_conn_params.{params}"
-    code, reason = ended(service, connect_path("room", key), protocols)
-    assert (code, reason) == INVALID
+    end = ended(service, connect_path("room", key), protocols)
+    assert end == (1011, "guard.websocket_closed_before_open")
 
 
 @pytest.mark.parametrize(
@@ -349,6 +354,11 @@ def test_parameters_that_fit_the_hook_open_the_connection(service: RealService, 
     with OpenConnection(service.endpoint, "guarded", key, "json", protocol) as conn:
         conn.begin()
         assert conn.call(0, "echo", "in") == "in"
+
+
+def test_parameters_that_are_too_large_are_told(service: RealService, key: str) -> None:
+    protocols = f"rivet, rivet_encoding.json, rivet_conn_params.%22{'x' * 20_000}%22"
+    assert ended(service, connect_path("room", key), protocols) == (1011, "guard.params_too_large")
 
 
 def test_parameters_that_fill_a_header_are_refused(service: RealService, key: str) -> None:

@@ -1,7 +1,7 @@
 // Connections: how they open, what calls and events travel on them, how they close.
 
 import assert from "node:assert/strict";
-import { Heard, until } from "../connected.mjs";
+import { Heard, leave, until } from "../connected.mjs";
 import { test } from "../suite.mjs";
 
 const HIDDEN = "An internal error occurred";
@@ -46,7 +46,7 @@ test("the parameters reach the hooks and the connection", async (t) => {
     const params = { text: "é,;/=+ x日🙂", list: [1, null, { a: true }], number: 1.5 };
     const conn = t.room(t.key(), { params }).connect();
     assert.deepEqual((await conn.whoami()).params, params);
-    assert.deepEqual(await conn.conn_state(), { params, calls: 0 });
+    assert.deepEqual(await conn.remembered(), { params, calls: 0 });
 });
 
 test("without parameters there are none", async (t) => {
@@ -221,7 +221,7 @@ test("a subscription that is refused closes the connection", async (t) => {
     await conn.whoami();
     const heard = new Heard(conn, "secret");
     await until(() => heard.closes);
-    await conn.dispose();
+    leave(conn);
     assert.equal(heard.identities()[0], "auth.forbidden");
     assert.deepEqual(heard.events, []);
 });
@@ -280,7 +280,7 @@ test("calls in flight fail when the connection ends", async (t) => {
     const outcome = t.error(call, "go.away");
     await room.dismiss(id, "go.away");
     await outcome;
-    await conn.dispose();
+    leave(conn);
 });
 
 test("a destroyed actor closes its connections", async (t) => {
@@ -290,7 +290,7 @@ test("a destroyed actor closes its connections", async (t) => {
     await conn.whoami();
     await room.destroy();
     await until(() => heard.closes === 1);
-    await conn.dispose();
+    leave(conn);
 });
 
 // -------------------------------------------------------------------------------------- errors
@@ -360,7 +360,7 @@ test("an event that is too large closes the connections that would hear it", asy
     assert.equal(heard.identities()[0], "message.outgoing_too_long");
     await other.whoami();
     assert.equal(bystander.closes, 0);
-    await one.dispose();
+    leave(one);
 });
 
 test("big integers and bytes travel on a connection", async (t) => {

@@ -1,7 +1,7 @@
 // What only this client does on connections: it tries refused ones again and again.
 
 import assert from "node:assert/strict";
-import { Heard, until } from "../connected.mjs";
+import { Heard, leave, until } from "../connected.mjs";
 import { test } from "../suite.mjs";
 
 test("a connection refused by the actor says why, and is tried again", async (t) => {
@@ -9,7 +9,7 @@ test("a connection refused by the actor says why, and is tried again", async (t)
     const heard = new Heard(conn);
     const call = conn.whoami().catch((error) => error);
     await until(() => heard.errors.length >= 2);
-    await conn.dispose();
+    leave(conn);
     await call;
     assert.ok(heard.identities().every((identity) => identity === "user.denied"));
     assert.equal(heard.opens, 0);
@@ -19,6 +19,7 @@ test("a connection that is let in at last opens", async (t) => {
     let asked = 0;
     const getParams = async () => ({ deny: (asked += 1) < 3 });
     const conn = t.room(t.key(), { getParams }).connect();
+    await until(() => conn.connStatus === "connected"); // each refusal fails the calls that wait
     assert.deepEqual((await conn.whoami()).params, { deny: false });
     assert.equal(asked, 3);
 });
@@ -28,7 +29,7 @@ test("a hook that fails tells nothing of itself", async (t) => {
     const heard = new Heard(conn);
     const call = conn.whoami().catch((error) => error);
     await until(() => heard.errors.length);
-    await conn.dispose();
+    leave(conn);
     await call;
     assert.equal(heard.identities()[0], "rivetkit.internal_error");
     assert.doesNotMatch(heard.errors.map(({ stack }) => stack).join(), /swordfish/);

@@ -110,13 +110,3 @@ test("an actor that is created again is found by the connection's key", async (t
     assert.notEqual((await conn.whoami()).actor, actor);
     assert.equal(heard.opens, 2);
 });
-
-test("a call on a connection can be aborted, and the connection goes on", async (t) => {
-    const conn = t.room().connect();
-    const { id } = await conn.whoami();
-    const abort = new AbortController();
-    const call = conn.action({ name: "wait_for_the_end", args: [], signal: abort.signal });
-    setImmediate(() => abort.abort());
-    await assert.rejects(call);
-    assert.equal((await conn.whoami()).id, id);
-});

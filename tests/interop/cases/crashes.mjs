@@ -1,4 +1,8 @@
 // Gateways and workers are killed under open connections.
+//
+// The client 2.3.19 is kept from using HTTP: Node's WebSocket takes an idle HTTP connection for its
+// handshake, and if that is one of the gateway just killed the client never tries again
+// (client-protocol, 7.8, point 3).
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -22,7 +26,8 @@ function roleOf(pid) {
 }
 
 function fragile(t) {
-    const client = t.clientOf(t.services[`fragile ${t.version}`]);
+    const endpoint = t.services[`fragile ${t.version}`];
+    const client = t.clientOf(endpoint, { disableMetadataLookup: true });
     return {
         room: client.room.getOrCreate(t.key()),
         kill: (role) => kill(t.services[`supervisor ${t.version}`], role),
@@ -42,7 +47,7 @@ alone("a connection comes back after its gateway was killed", async (t) => {
     await conn.say("after");
     assert.deepEqual(heard.events, [["message", "after"]]);
     assert.equal(heard.opens, 2);
-    await until(async () => (await room.history()).left.includes(id));
+    await until(async () => (await conn.history()).left.includes(id));
     await conn.dispose();
 });
 

@@ -1,7 +1,7 @@
 // Connections outlast the sleep of their actor; nothing of it is seen by the client.
 
 import assert from "node:assert/strict";
-import { forceToSleep, Heard, putToSleep, until } from "../connected.mjs";
+import { forceToSleep, Heard, leave, putToSleep, until } from "../connected.mjs";
 import { test } from "../suite.mjs";
 
 survives("a connection outlasts the sleep its actor asks for", async (t, room) => {
@@ -109,6 +109,6 @@ test("a connection that slept can be ended by the actor", async (t) => {
     await putToSleep(t, room);
     await room.dismiss(id, "go.away");
     await until(() => heard.closes);
-    await conn.dispose();
+    leave(conn);
     assert.equal(heard.identities()[0], "go.away");
 });

@@ -92,7 +92,7 @@ class Room(Refusing):
         return {"id": conn.id, "params": conn.params, "actor": self.actor_id, "key": self.key}
 
     @action
-    def conn_state(self) -> Any:
+    def remembered(self) -> Any:
         return self._caller().state
 
     @action

@@ -92,7 +92,7 @@ class Counter(Actor):
     @action
     def params(self) -> dict[str, Any]:
         conn = self._caller()
-        return {"connId": conn.id, "params": _sorted(conn.params), "st": conn.state}
+        return {"params": _sorted(conn.params), "connId": conn.id, "st": conn.state}
 
     @action
     async def disc(self) -> None:
