@@ -58,7 +58,7 @@ from .gateway_link import GatewayLink
 from .gateways import Gateways
 from .hibernation import connections_of, suspend_connections
 from .lifecycle import HOLDS_REQUESTS, Status
-from .local_calls import Route, WorkerTransport
+from .local_calls import LocalCaller, Route, WorkerTransport
 from .opening import open_connection, serve_raw
 from .refusals import refuse
 from .shard import Limits, Shard
@@ -115,9 +115,12 @@ class Engine:
 
     def _accept_call(self, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         shard = self.shards.get(call.shard)
-        if shard is None or self._draining:
-            closed = ServiceUnavailable() if self._draining else ShardUnavailable()
-            refuse(port, call.id, closed)
+        if shard is None:
+            refuse(port, call.id, ShardUnavailable())
+            return
+        if self._draining and not isinstance(port, LocalCaller):
+            # Actors that finish their work may still call one another.
+            refuse(port, call.id, ServiceUnavailable())
             return
         if call.resolution is Resolution.BY_ID:
             cell = shard.by_id.get(call.key)

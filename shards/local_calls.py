@@ -48,7 +48,7 @@ Route = Callable[[int], Dialer]
 """The link to the worker that owns a shard."""
 
 
-class _Caller:
+class LocalCaller:
     """A reply port that hands the reply to a future."""
 
     __slots__ = ("_future",)
@@ -166,7 +166,7 @@ class WorkerTransport:
         await self._cell.wait_committed()
         if shard in self._engine.shards or self._route is None:
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            self._engine.accept(make(next(self._ids), shard), payload, _Caller(future))
+            self._engine.accept(make(next(self._ids), shard), payload, LocalCaller(future))
         else:
             dialer = self._route(shard)
             future = dialer.request(make(dialer.next_id(), shard), payload)
