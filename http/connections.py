@@ -193,18 +193,20 @@ class ClientConnection:
 
     def on_closed(self, code: int, reason: str) -> None:
         """Tell the actor that the client is gone, waking it for that if need be."""
-        if self.phase is Phase.OVER:
+        if self.phase in (Phase.LEAVING, Phase.OVER):
             return
-        if self.phase in (Phase.SUSPENDED, Phase.WAKING):
-            self._unanswered.clear()
-            self._unanswered_bytes = 0
-            was_waking = self.phase is Phase.WAKING
-            self.phase = Phase.LEAVING
-            if not was_waking:
-                self._switchboard.wake(self)
+        is_told = self.phase in (Phase.OPENING, Phase.OPEN) and self._tell_worker(
+            ClientGone(self.number, code, reason)
+        )
+        if is_told or self.phase is Phase.OPENING or not self.is_hibernatable:
+            self._finish()
             return
-        self._tell_worker(ClientGone(self.number, code, reason))
-        self._finish()
+        self._unanswered.clear()
+        self._unanswered_bytes = 0
+        was_waking = self.phase is Phase.WAKING
+        self.phase = Phase.LEAVING
+        if not was_waking:
+            self._switchboard.wake(self)
 
     def on_drained(self) -> None:
         """Let a raw socket's handler send more."""
@@ -311,8 +313,8 @@ class ClientConnection:
             self.socket.close(code, reason)
 
     def _leave(self, code: int, reason: str) -> None:
-        self._tell_worker(ClientGone(self.number, code, reason))
-        self.end(code, reason)
+        self.on_closed(code, reason)
+        self.socket.close(code, reason)
 
     def _finish(self) -> None:
         self.phase = Phase.OVER
@@ -333,9 +335,9 @@ class ClientConnection:
         self._tell_worker(Credit(self.number, self._credit))
         self._credit = 0
 
-    def _tell_worker(self, frame: Message | ClientGone | Credit, payload: bytes = b"") -> None:
-        if self.dialer is not None:
-            self.dialer.post(frame, payload)
+    def _tell_worker(self, frame: Message | ClientGone | Credit, payload: bytes = b"") -> bool:
+        """Send a frame; ``False`` if there is no worker that wants it."""
+        return self.dialer is not None and self.dialer.post(frame, payload)
 
     def _stop_opening(self) -> None:
         """Expect no answer any more; a request that still waits for its link is not made."""

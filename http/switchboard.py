@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 RETRY_PAUSE_S = 0.05
 """Between two attempts to wake an actor whose worker is about to leave."""
 
-_TRANSIENT = frozenset({"guard.service_unavailable", "actor.restarting", "actor.stopping"})
+_TRANSIENT = frozenset(
+    {
+        "guard.service_unavailable",
+        "guard.actor_ready_timeout",
+        "actor.restarting",
+        "actor.stopping",
+    }
+)
 """What only says that the next attempt may meet another worker or generation."""
 
 
@@ -138,7 +145,7 @@ class Switchboard:
         except TimeoutError:
             error = ActorReadyTimeout()
         except ActorError as problem:
-            error = problem
+            error = problem.with_traceback(None)  # whose frame would hold the connections
         finally:
             if self._waking.get(waking.actor_id) is waking:
                 del self._waking[waking.actor_id]
@@ -163,6 +170,8 @@ class Switchboard:
             except ActorError as error:
                 if f"{error.group}.{error.code}" not in _TRANSIENT:
                     raise
+            finally:
+                link.forget(request.id)
             await asyncio.sleep(RETRY_PAUSE_S)
 
 

@@ -10,6 +10,7 @@ from stator.http import switchboard
 from stator.http.web_socket_frames import make_frame
 from stator.runtime.link.frames import (
     Ack,
+    AnyFrame,
     ClientGone,
     CloseConnection,
     ConnectionKind,
@@ -156,12 +157,12 @@ async def test_a_client_too_slow_is_closed_and_its_worker_told(short_tmp: Path, 
         client.say("question")
         await gateway.link.sync()
         _fill(gateway, client)
-        frame = {
+        frames_by_name: dict[str, AnyFrame] = {
             "event": Deliver(client.number, -1, True),
             "broadcast": Fanout((client.number,), True),
             "reply": Deliver(client.number, 0, True),
-        }[what]
-        gateway.link.send(frame, payload=b"x")
+        }
+        gateway.link.send(frames_by_name[what], payload=b"x")
         frames = await gateway.link.frames()
         assert client.ending() == (1008, "ws.client_too_slow")
         assert frames == [ClientGone(client.number, 1008, "ws.client_too_slow")]
@@ -188,7 +189,7 @@ async def test_events_are_left_out_where_that_is_wished(
         client = await gateway.opened()
         _fill(gateway, client)
         number = client.number
-        event = Fanout((number,), True) if is_broadcast else Deliver(number, -1, True)
+        event: AnyFrame = Fanout((number,), True) if is_broadcast else Deliver(number, -1, True)
         gateway.link.send(event, event, payload=b"lost")
         await gateway.link.sync()
         assert (client.messages(), client.ending()) == ([], None)
