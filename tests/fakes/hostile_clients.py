@@ -158,9 +158,9 @@ def pipeline_without_reading(door: Door) -> None:
 
 
 def pipeline_little_questions(door: Door) -> None:
-    """Ask ten thousand little questions at once and leave in the middle of the answers."""
+    """Ask three thousand little questions at once and leave in the middle of the answers."""
     raw = door.open()
-    push(raw, REQUEST * 100, at_most=10_000 * len(REQUEST))
+    push(raw, REQUEST * 100, at_most=3_000 * len(REQUEST))
     raw.recv(1)
     reset(raw)
 

@@ -72,7 +72,7 @@ def open_and_reset(door: Door) -> None:
 def flood_with_pings(door: Door) -> None:
     """Ping without end and read no pong."""
     raw = enter(door, "pinged", receive_buffer=4096)
-    push(raw, client_frame(PING, b"x" * 125) * 100, at_most=4_000_000)
+    push(raw, client_frame(PING, b"x" * 125) * 100, at_most=2_000_000)
     say_goodbye(raw)
 
 
@@ -81,7 +81,7 @@ def flood_with_fragments(door: Door) -> None:
     for piece in (b"", b"x", b"x" * 50_000):
         raw = enter(door, "fragments")
         raw.sendall(client_frame(TEXT, b"x", is_last=False))
-        push(raw, client_frame(CONTINUATION, piece, is_last=False) * 10, at_most=1_000_000)
+        push(raw, client_frame(CONTINUATION, piece, is_last=False) * 10, at_most=500_000)
         say_goodbye(raw)
 
 
@@ -99,9 +99,9 @@ def call_without_reading(door: Door) -> None:
 
 
 def be_deaf(door: Door) -> socket.socket:
-    """Return a WebSocket that asked for 50 GB and read nothing of it so far."""
+    """Return a WebSocket that asked for 2 GB and read nothing of it so far."""
     raw = enter(door, "deaf", receive_buffer=4096)
-    push(raw, question(0, "big", 500_000), at_most=10_000_000)
+    push(raw, question(0, "big", 100_000), at_most=2_000_000)
     return raw
 
 
