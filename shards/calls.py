@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class SingleCall(Visit):
     """An action called by itself; implements :class:`.actions.ActionCaller`."""
 
+    is_single_call = True
+
     __slots__ = ("body", "call", "port", "version")
 
     def __init__(self, cell: Cell, call: Call, body: bytes, port: ReplyPort) -> None:

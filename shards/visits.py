@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
@@ -42,6 +42,8 @@ class Visit:
     is_hibernatable = False
     is_socket = False
     """Whether it is a WebSocket, which outlives the call that brought it."""
+    is_single_call = False
+    """Whether it carries one action and nothing else."""
 
     def __init__(self, cell: Cell, params: bytes | None, head: RequestHead | None) -> None:
         """``params`` is JSON as the client sent it."""
@@ -146,12 +148,15 @@ class LiveConns(Mapping[str, Conn]):
     def _passing(self) -> list[Conn]:
         """Single calls to a class without hooks get their connection when somebody looks."""
         cell = self._cell
-        callers: list[Caller] = list(cell.calls)
-        caller = CALLER.get()
-        if isinstance(caller, Visit) and caller.cell is cell and caller not in callers:
-            callers.append(caller)
-        conns = [caller.conn for caller in callers]
-        return [conn for conn in conns if conn is not None and conn.id not in cell.visits]
+        if cell.definition.is_guarded:
+            return []
+        callers: list[Caller | None] = [*cell.calls, CALLER.get()]
+        passing = {caller: caller.conn for caller in callers if _passes_through(caller, cell)}
+        return [conn for conn in passing.values() if conn is not None]
+
+
+def _passes_through(caller: Caller | None, cell: Cell) -> TypeGuard[Visit]:
+    return isinstance(caller, Visit) and caller.cell is cell and caller.is_single_call
 
 
 async def admit(visit: Visit, conn_id: str | None = None) -> None:
