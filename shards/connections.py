@@ -29,6 +29,7 @@ from stator.runtime.link.frames import (
     Deliver,
     Message,
     OpenConnection,
+    Opened,
     Suspended,
 )
 from stator.runtime.protocol.bare import COMMON_VERSION
@@ -85,6 +86,7 @@ class Connection(Visit):
         "conn_id",
         "encoding",
         "is_hibernatable",
+        "is_opening",
         "is_over",
         "kind",
         "last_index",
@@ -112,6 +114,8 @@ class Connection(Visit):
         """Where its gateway is; ``None`` once nobody is there any more."""
         self.token = "" if link is None else link.token
         self.is_hibernatable = self.kind is ConnectionKind.ACTOR
+        self.is_opening = False
+        """Whether the hooks that let it in are running."""
         self.is_over = False
         self.version = COMMON_VERSION if self.encoding is Encoding.BARE else 0
         """The BARE version of the client, known from its first message (client-protocol, 12.4)."""
@@ -171,6 +175,7 @@ class Connection(Visit):
         if version != self.version:
             self.version = version
             self.cell.topics.regroup(self)
+            remember(self)
         if self.waiting is None:
             self._handle(frame.index, message)
         else:
@@ -222,6 +227,8 @@ class Connection(Visit):
         waiting, self.waiting = self.waiting, None
         self._obey(name, verdict, index)
         for number, message in waiting or ():
+            if self.is_over:
+                return
             if self.waiting is None:
                 self._handle(number, message)
             else:
@@ -283,6 +290,10 @@ class Connection(Visit):
 
     def lose(self, header: AnyFrame, payload: bytes) -> None:
         """Answer for an output whose changes could not be stored."""
+        if isinstance(header, CloseConnection):
+            self.send(header)
+        elif isinstance(header, Opened):
+            self.turn_away("storage.unavailable")
         if not isinstance(header, Deliver) or header.ack == NO_ACK or self.raw is not None:
             return
         message, _ = decode_to_client(self.encoding, payload)
@@ -310,7 +321,8 @@ class Connection(Visit):
         self.is_over = True
         self.detach()
         forget(self)
-        dismiss(self)
+        if not self.is_opening:  # on_connect comes to its end before on_disconnect begins
+            dismiss(self)
 
     def detach(self) -> None:
         """Take it out of this worker's tables; what the client sends is ignored from here on."""
@@ -322,14 +334,24 @@ class Connection(Visit):
     def suspend(self) -> None:
         """Leave memory with the actor. What the client sends from here on is kept for the next
         generation, if the connection can hibernate; otherwise its socket is closed."""
+        if not self.is_hibernatable or self.is_opening:
+            self.turn_away("actor.restarting")
+            return
         self.is_over = True
         self.detach()
         if self.raw is not None:
             self.raw.cancel()
-        if self.is_hibernatable:
-            self.send(Suspended(self.number))
-        else:
-            self.send(CloseConnection(self.number, CLOSE_ERROR, "actor.restarting"))
+        self.send(Suspended(self.number, self.cell.row.actor_id))
+
+    def turn_away(self, reason: str) -> None:
+        """Close the client's socket at once, where nothing of the actor leaves any more."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.detach()
+        if self.raw is not None:
+            self.raw.cancel()
+        self.send(CloseConnection(self.number, CLOSE_ERROR, reason))
 
     # -- runtime.conn.ConnHost
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stator.runtime.definition import CONNECTION_HOOKS
-from stator.runtime.errors import ActorError
+from stator.runtime.errors import ActorError, ActorRestarting
 from stator.runtime.link.frames import ConnectionKind, OpenConnection, Opened
 
 from .connections import CLOSE_ERROR, Connection
 from .hibernation import store
+from .lifecycle import ENDING, Status
 from .raw_sockets import RawSocket
 from .visits import admit, admit_plain, dismiss
 
@@ -39,12 +40,15 @@ def open_connection(cell: Cell, opening: OpenConnection, params: bytes, link: Ga
 async def _open_with_hooks(connection: Connection) -> None:
     cell = connection.cell
     cell.enter()
+    connection.is_opening = True
     try:
         _decide_hibernation(connection)
         await admit(connection, connection.conn_id)
+        connection.is_opening = False
         cell.shard.capture(cell)
         _complete(connection)
     except BaseException as error:  # as above
+        connection.is_opening = False
         _refuse(connection, error)
     finally:
         cell.leave()
@@ -60,9 +64,13 @@ def _decide_hibernation(connection: Connection) -> None:
 
 def _complete(connection: Connection) -> None:
     cell = connection.cell
+    if cell.status in ENDING or cell.status is Status.GONE:
+        raise ActorRestarting
     if connection.is_over:  # its client left while the hooks ran
         dismiss(connection)
         return
+    if cell.status is not Status.READY and not connection.is_hibernatable:
+        raise ActorRestarting
     store(connection)
     opened = Opened(connection.number, cell.actor_id, connection.is_hibernatable)
     cell.shard.answer(cell, connection, opened, b"")
@@ -81,9 +89,13 @@ def serve_raw(connection: Connection, *, restored: bool) -> None:
 
 def _refuse(connection: Connection, error: BaseException) -> None:
     cell = connection.cell
+    if cell.status is Status.GONE:
+        connection.turn_away("actor.restarting")  # what an actor out of memory emits stays there
+        return
     if not isinstance(error, ActorError) or error.status >= 500:
         cell.log.error("connection refused", conn=connection.conn_id, exc_info=error)
     view = cell.runner.view(error)
     if connection.kind is ConnectionKind.ACTOR and not connection.is_over:
         connection.report(view)
     connection.close(CLOSE_ERROR, f"{view.group}.{view.code}")
+    dismiss(connection)  # if its client left while the hooks ran

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stator.runtime.error_views import public_view
 from stator.runtime.errors import StorageUnavailable
-from stator.runtime.link.frames import Refusal, Reply
+from stator.runtime.link.frames import BodyPart, ExchangeAborted, Refusal, Reply
 
 from .batch import Output, ReplyPort
 from .connections import Connection
@@ -24,5 +24,7 @@ def lose(output: Output) -> None:
     _, port, header, payload = output
     if isinstance(port, Connection):
         port.lose(header, payload)
+    elif isinstance(header, BodyPart):
+        port.send(ExchangeAborted(header.id))
     elif isinstance(header, Reply):
         refuse(port, header.id, StorageUnavailable())
