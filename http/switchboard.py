@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stator.runtime.errors import ActorError, ActorReadyTimeout, ConnectionNotRestored
+from stator.runtime.ids import shard_of_actor_id
 from stator.runtime.link.dialer import Dialer, Outcome
 from stator.runtime.link.frames import (
     Ack,
@@ -103,10 +104,7 @@ class Switchboard:
 
     def wake(self, connection: ClientConnection) -> None:
         """Have a connection's actor brought into memory; one request does for all of them."""
-        waking = self._waking.get(connection.actor_id)
-        if waking is None or waking.is_answered:
-            waking = self._waking[connection.actor_id] = Waking(connection)
-            waking.task = asyncio.get_running_loop().create_task(self._wake(waking))
+        waking = self._begin_to_wake(connection.actor_id, connection.shard)
         waking.connections.append(connection)
         connection.waking = waking
 
@@ -115,6 +113,13 @@ class Switchboard:
         self.connections.pop(connection.number, None)
         if self.on_forget is not None:
             self.on_forget(connection)
+
+    def _begin_to_wake(self, actor_id: str, shard: int) -> Waking:
+        waking = self._waking.get(actor_id)
+        if waking is None or waking.is_answered:
+            waking = self._waking[actor_id] = Waking(actor_id, shard)
+            waking.task = asyncio.get_running_loop().create_task(self._wake(waking))
+        return waking
 
     def _fan_out(self, frame: Fanout, payload: bytes) -> None:
         data = make_frame(payload, frame.is_text)
@@ -129,8 +134,13 @@ class Switchboard:
             return
         connection = self.connections.get(frame.number)
         if connection is None:
-            return
-        if isinstance(frame, Ack):
+            if (
+                isinstance(frame, Suspended)
+                and (shard := shard_of_actor_id(frame.actor_id)) is not None
+            ):
+                # The client left while the actor fell asleep: it has to hear of it awake.
+                self._begin_to_wake(frame.actor_id, shard)
+        elif isinstance(frame, Ack):
             connection.acknowledge(frame.index)
         elif isinstance(frame, CloseConnection):
             connection.close(frame)
@@ -178,9 +188,9 @@ class Switchboard:
 class Waking:
     """An actor that is being brought into memory, and whose connections want that."""
 
-    def __init__(self, first: ClientConnection) -> None:
-        self.actor_id = first.actor_id
-        self.shard = first.shard
+    def __init__(self, actor_id: str, shard: int) -> None:
+        self.actor_id = actor_id
+        self.shard = shard
         self.connections: list[ClientConnection] = []
         self.request: asyncio.Future[Outcome] | None = None
         self.task: asyncio.Task[None] | None = None

@@ -326,6 +326,7 @@ class Suspended(Frame, tag=28, frozen=True):
     """The actor leaves memory; what the client sends from here on is kept until it is back."""
 
     number: int
+    actor_id: str
 
 
 class Revive(Frame, tag=25, frozen=True):

@@ -16,20 +16,22 @@ from stator.runtime.link.frames import (
     Message,
     Refusal,
     Result,
-    Revive,
     Suspended,
     WakeActor,
 )
-from tests.fakes.held_clients import ACTOR, HeldClient, HeldClients, held_clients, messages_in
+from tests.fakes.held_clients import (
+    ACTOR,
+    OTHER_ACTOR,
+    HeldClient,
+    HeldClients,
+    held_clients,
+    messages_in,
+)
 from tests.fakes.scripted_worker import WorkerLink
 
 
-def _revive(client: HeldClient) -> Revive:
-    return Revive(client.number, client.connection.conn_id)
-
-
 async def _suspend(gateway: HeldClients, *clients: HeldClient) -> None:
-    gateway.link.send(*(Suspended(client.number) for client in clients))
+    gateway.link.send(*(Suspended(client.number, ACTOR) for client in clients))
     assert await gateway.link.sync() == []
 
 
@@ -73,7 +75,7 @@ async def test_unanswered_messages_wake_it_without_waiting_for_the_next(short_tm
         client = await gateway.opened()
         client.say("too late for this generation")
         await gateway.link.sync()
-        gateway.link.send(Suspended(client.number))
+        gateway.link.send(Suspended(client.number, ACTOR))
         assert [type(frame) for frame in await gateway.link.frames()] == [WakeActor]
         assert client.phase == "waking"
 
@@ -81,7 +83,7 @@ async def test_unanswered_messages_wake_it_without_waiting_for_the_next(short_tm
 async def test_a_message_that_crosses_the_suspension_wakes_it(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client = await gateway.opened()
-        gateway.link.send(Suspended(client.number))
+        gateway.link.send(Suspended(client.number, ACTOR))
         client.say("on its way")
         frames = await gateway.link.frames()
         assert [type(frame) for frame in frames] == [Message, WakeActor]
@@ -90,12 +92,13 @@ async def test_a_message_that_crosses_the_suspension_wakes_it(short_tmp: Path) -
 async def test_one_request_wakes_an_actor_for_all_its_clients(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         clients = [await gateway.opened() for _ in range(3)]
-        other = await gateway.opened(actor="b" * 30)
+        other = await gateway.opened(actor=OTHER_ACTOR)
         await _suspend(gateway, *clients, other)
         for client in [*clients, other]:
             client.say("wake up")
         requests = [frame for frame in await gateway.link.frames() if isinstance(frame, WakeActor)]
-        assert sorted(request.key for request in requests) == [ACTOR, "b" * 30]
+        assert {request.key for request in requests} == {ACTOR, OTHER_ACTOR}
+        assert len(requests) == 2
 
 
 async def test_messages_of_a_sleeping_actors_client_are_bounded(short_tmp: Path) -> None:
@@ -112,7 +115,7 @@ async def test_a_revived_connection_sends_what_was_kept(short_tmp: Path) -> None
     async with held_clients(short_tmp) as gateway:
         client, request = await _waking(gateway)
         client.say("and more")
-        gateway.link.send(_revive(client), Result(request.id))
+        gateway.link.send(client.revived(), Result(request.id))
         received = messages_in(await gateway.link.sync())
         assert received == [(client.number, 0, b"wake up"), (client.number, 1, b"and more")]
         assert (client.phase, client.heard()) == ("open", [])
@@ -124,9 +127,9 @@ async def test_only_what_was_not_acknowledged_is_sent_again(short_tmp: Path) -> 
         client.say("0", "1", "2", "3", "4")
         await gateway.link.sync()
         gateway.link.send(Ack(client.number, 0), Ack(client.number, 3))
-        gateway.link.send(Suspended(client.number))
+        gateway.link.send(Suspended(client.number, ACTOR))
         request = await gateway.link.next(WakeActor)
-        gateway.link.send(_revive(client), Result(request.id))
+        gateway.link.send(client.revived(), Result(request.id))
         indexes = [index for _, index, _ in messages_in(await gateway.link.sync())]
         assert indexes == [1, 2, 4]
 
@@ -135,14 +138,14 @@ async def test_what_is_acknowledged_on_the_way_is_not_sent_again(short_tmp: Path
     async with held_clients(short_tmp) as gateway:
         client, request = await _waking(gateway)
         client.say("1")
-        gateway.link.send(Ack(client.number, 0), _revive(client), Result(request.id))
+        gateway.link.send(Ack(client.number, 0), client.revived(), Result(request.id))
         assert messages_in(await gateway.link.sync()) == [(client.number, 1, b"1")]
 
 
 async def test_a_revived_connection_counts_on(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client, request = await _waking(gateway)
-        gateway.link.send(_revive(client), Ack(client.number, 0), Result(request.id))
+        gateway.link.send(client.revived(), Ack(client.number, 0), Result(request.id))
         await gateway.link.sync()
         client.say("next")
         assert messages_in(await gateway.link.sync()) == [(client.number, 1, b"next")]
@@ -151,7 +154,7 @@ async def test_a_revived_connection_counts_on(short_tmp: Path) -> None:
 async def test_someone_elses_request_wakes_it_too(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client = await _suspended(gateway)
-        gateway.link.send(_revive(client))
+        gateway.link.send(client.revived())
         assert await gateway.link.sync() == []
         client.say("hello")
         assert messages_in(await gateway.link.sync()) == [(client.number, 0, b"hello")]
@@ -161,8 +164,8 @@ async def test_an_actor_that_wakes_sleeps_and_wakes(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client, request = await _waking(gateway)
         for index in range(3):
-            gateway.link.send(_revive(client), Result(request.id), Ack(client.number, index))
-            gateway.link.send(Suspended(client.number))
+            gateway.link.send(client.revived(), Result(request.id), Ack(client.number, index))
+            gateway.link.send(Suspended(client.number, ACTOR))
             await gateway.link.sync()
             assert client.phase == "suspended"
             client.say("again")
@@ -175,10 +178,10 @@ async def test_an_actor_that_sleeps_right_behind_its_waking_is_woken_again(
 ) -> None:
     async with held_clients(short_tmp) as gateway:
         client, request = await _waking(gateway)
-        gateway.link.send(_revive(client), Result(request.id), Suspended(client.number))
+        gateway.link.send(client.revived(), Result(request.id), Suspended(client.number, ACTOR))
         second = await gateway.link.next(WakeActor)
         assert (second.id != request.id, client.phase) == (True, "waking")
-        gateway.link.send(_revive(client), Result(second.id))
+        gateway.link.send(client.revived(), Result(second.id))
         assert messages_in(await gateway.link.sync()) == [(client.number, 0, b"wake up")]
         assert (client.phase, client.ending()) == ("open", None)
 
@@ -220,7 +223,7 @@ async def test_what_passes_is_tried_again(short_tmp: Path, code: str) -> None:
         group, _, name = code.partition(".")
         gateway.link.send(Refusal(request.id, group, name, "Not now.", 503))
         again = await gateway.link.next(WakeActor)
-        gateway.link.send(_revive(client), Result(again.id))
+        gateway.link.send(client.revived(), Result(again.id))
         await gateway.link.sync()
         assert (client.phase, client.ending()) == ("open", None)
 
@@ -230,7 +233,7 @@ async def test_waking_has_a_time_limit(short_tmp: Path) -> None:
         client, request = await _waking(gateway)
         assert await client.until_ending() == (1011, "guard.actor_ready_timeout#ray1")
         assert gateway.backends.in_flight == 0
-        gateway.link.send(_revive(client), Result(request.id))
+        gateway.link.send(client.revived(), Result(request.id))
         assert await gateway.link.frames() == [ClientGone(client.number, 1006, "")]
 
 
@@ -249,7 +252,7 @@ async def test_an_actor_may_close_what_it_is_woken_for(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client, request = await _waking(gateway)
         closing = CloseConnection(client.number, 1000, "over")
-        gateway.link.send(_revive(client), closing, Result(request.id))
+        gateway.link.send(client.revived(), closing, Result(request.id))
         await gateway.link.sync()
         assert client.ending() == (1000, "over")
 
@@ -270,7 +273,7 @@ async def test_an_open_connection_outlives_its_worker(short_tmp: Path) -> None:
         link = await _die(gateway)
         request = await link.next(WakeActor)
         assert client.phase == "waking"
-        link.send(_revive(client), Result(request.id))
+        link.send(client.revived(), Result(request.id))
         received = messages_in(await link.sync())
         assert received == [(client.number, 0, b"0"), (client.number, 1, b"1")]
         assert client.heard() == []
@@ -306,18 +309,18 @@ async def test_a_worker_that_dies_while_it_wakes_an_actor(short_tmp: Path) -> No
         client, _ = await _waking(gateway)
         link = await _die(gateway)
         request = await link.next(WakeActor)
-        link.send(_revive(client), Result(request.id))
+        link.send(client.revived(), Result(request.id))
         assert messages_in(await link.sync()) == [(client.number, 0, b"wake up")]
 
 
 async def test_a_worker_that_dies_behind_its_revival(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client, _ = await _waking(gateway)
-        gateway.link.send(_revive(client))
+        gateway.link.send(client.revived())
         await gateway.link.sync()
         link = await _die(gateway)
         request = await link.next(WakeActor)
-        link.send(_revive(client), Result(request.id))
+        link.send(client.revived(), Result(request.id))
         await link.sync()
         assert (client.phase, client.ending()) == ("open", None)
 
@@ -329,10 +332,10 @@ async def test_messages_to_a_worker_that_leaves_wait_for_its_successor(short_tmp
         client.say("for whom it may concern")
         await _said_goodbye(gateway.link)
         client.say("and this")
-        gateway.link.send(Suspended(client.number))
+        gateway.link.send(Suspended(client.number, ACTOR))
         link = await _die(gateway)
         request = await link.next(WakeActor)
-        link.send(_revive(client), Result(request.id))
+        link.send(client.revived(), Result(request.id))
         indexes = [index for _, index, _ in messages_in(await link.sync())]
         assert indexes == [0, 1]
 
@@ -351,7 +354,7 @@ async def test_a_client_that_leaves_a_sleeping_actor_wakes_it_to_say_so(short_tm
         client.leave()
         request = await gateway.link.next(WakeActor)
         assert client.phase == "leaving"
-        gateway.link.send(_revive(client), Result(request.id))
+        gateway.link.send(client.revived(), Result(request.id))
         assert await gateway.link.frames() == [ClientGone(client.number, 1006, "")]
         assert (client.phase, gateway.switchboard.connections) == ("over", {})
 
@@ -361,7 +364,7 @@ async def test_a_client_that_leaves_a_waking_actor(short_tmp: Path) -> None:
         client, request = await _waking(gateway)
         client.leave()
         assert (client.phase, client.kept()) == ("leaving", {})
-        gateway.link.send(_revive(client), Result(request.id))
+        gateway.link.send(client.revived(), Result(request.id))
         assert await gateway.link.frames() == [ClientGone(client.number, 1006, "")]
 
 
@@ -386,10 +389,10 @@ async def test_a_client_that_leaves_while_its_worker_leaves(short_tmp: Path) -> 
         gateway.link.send(Goodbye())
         await _said_goodbye(gateway.link)
         client.leave()
-        gateway.link.send(Suspended(client.number))
+        gateway.link.send(Suspended(client.number, ACTOR))
         link = await _die(gateway)
         request = await link.next(WakeActor)
-        link.send(_revive(client), Result(request.id))
+        link.send(client.revived(), Result(request.id))
         assert await link.frames() == [ClientGone(client.number, 1006, "")]
         assert gateway.switchboard.connections == {}
 
@@ -400,7 +403,7 @@ async def test_a_client_that_left_is_told_to_whoever_takes_over(short_tmp: Path)
         client.leave()
         link = await _die(gateway)
         request = await link.next(WakeActor)
-        link.send(_revive(client), Result(request.id))
+        link.send(client.revived(), Result(request.id))
         assert await link.frames() == [ClientGone(client.number, 1006, "")]
 
 
@@ -417,5 +420,16 @@ async def test_a_slow_client_that_a_leaving_worker_ends_is_told_to_its_successor
         request = await link.next(WakeActor)
         assert client.ending() == (1008, "ws.client_too_slow")
         client.leave()
-        link.send(_revive(client), Result(request.id))
+        link.send(client.revived(), Result(request.id))
         assert await link.frames() == [ClientGone(client.number, 1006, "")]
+
+
+async def test_a_client_that_leaves_while_its_actor_falls_asleep_wakes_it(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = await gateway.opened()
+        gateway.link.send(client.suspended())
+        client.leave()
+        request = await gateway.link.next(WakeActor)
+        assert (request.key, request.shard) == (ACTOR, 0)
+        gateway.link.send(client.revived(), Result(request.id))
+        assert await gateway.link.frames() == [ClientGone(client.number, 1006, "")]

@@ -102,7 +102,7 @@ EXAMPLES: list[AnyFrame] = [
     Fanout((16, 19, 2**40), True),
     Ack(16, 3),
     CloseConnection(16, 1000, "bye"),
-    Suspended(16),
+    Suspended(16, "id"),
     Revive(16, "uuid"),
     ResponseHead(18, 200, ((b"content-type", b"text/plain"),), "id", 4, "a/b", False),
     Answer(7, 200, "id", 4, "a/b"),
