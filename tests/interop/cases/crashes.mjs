@@ -82,9 +82,9 @@ alone("an event after a crash of the worker reaches connections that say nothing
     const { room, kill } = fragile(t);
     const silent = [room.connect(), room.connect()];
     const heard = silent.map((conn) => new Heard(conn, "count"));
-    await Promise.all(silent.map((conn) => conn.whoami()));
-    kill("worker");
     const talker = room.connect();
+    await Promise.all([...silent, talker].map((conn) => conn.whoami()));
+    kill("worker");
     await until(async () => {
         await talker.increment(1);
         return heard.every(({ events }) => events.length);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -189,9 +190,15 @@ class Site(Refusing):
     """Answers raw HTTP; ``go_on`` lets a stream send its next part."""
 
     parts: asyncio.Semaphore
+    cancellations: int
 
     def on_wake(self) -> None:
         self.parts = asyncio.Semaphore(0)
+        self.cancellations = 0
+
+    @action
+    def cancelled(self) -> int:
+        return self.cancellations
 
     @action
     def go_on(self) -> None:
@@ -220,11 +227,12 @@ class Site(Refusing):
             await self.parts.acquire()
 
     async def _events(self) -> AsyncIterator[bytes]:
-        number = 0
-        while True:
-            yield f"id: {number}\ndata: tick {number}\n\n".encode()
-            await self.parts.acquire()
-            number += 1
+        try:
+            for number in count():
+                yield f"id: {number}\ndata: tick {number}\n\n".encode()
+                await self.parts.acquire()
+        finally:
+            self.cancellations += 1
 
 
 async def _mirrored(request: Request) -> dict[str, Any]:
