@@ -6,6 +6,8 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { get } from "node:http";
+import { json } from "node:stream/consumers";
 import { Heard, until } from "../connected.mjs";
 import { alone } from "../suite.mjs";
 
@@ -31,7 +33,22 @@ function fragile(t) {
     return {
         room: client.room.getOrCreate(t.key()),
         kill: (role) => kill(t.services[`supervisor ${t.version}`], role),
+        sleep: async (conn) => {
+            const { actor } = await conn.whoami();
+            await conn.fall_asleep();
+            await until(() => sleeps(endpoint, actor));
+        },
     };
+}
+
+/** Ask whether an actor sleeps, over a connection that is not kept. */
+async function sleeps(endpoint, id) {
+    const url = `${endpoint}/actors?namespace=default&actor_ids=${id}`;
+    const { actors } = await new Promise((resolve, reject) => {
+        const answered = (response) => resolve(json(response));
+        get(url, { agent: false }, answered).on("error", reject);
+    });
+    return actors[0].sleep_ts !== null;
 }
 
 alone("a connection comes back after its gateway was killed", async (t) => {
@@ -104,5 +121,38 @@ alone("calls in flight while the worker crashes are answered, none is lost", asy
     assert.deepEqual(totals, totals.toSorted((a, b) => a - b));
     assert.equal(new Set(totals).size, totals.length);
     assert.ok((await conn.increment(0)) >= 200);
+    await conn.dispose();
+});
+
+alone("a connection of a sleeping actor outlasts the crash of the worker", async (t) => {
+    const { room, kill, sleep } = fragile(t);
+    const conn = room.connect();
+    const heard = new Heard(conn, "message");
+    const before = await conn.whoami();
+    assert.equal(await conn.count_calls(), 1);
+    await sleep(conn);
+    kill("worker");
+    assert.deepEqual(await conn.whoami(), before);
+    assert.equal(await conn.count_calls(), 2);
+    await conn.say("after");
+    assert.deepEqual(heard.events, [["message", "after"]]);
+    assert.deepEqual([heard.opens, heard.closes], [1, 0]);
+    const { joined, left } = await conn.history();
+    assert.deepEqual([joined, left], [[before.id], []]);
+    await conn.dispose();
+});
+
+alone("a client that was lost with its gateway while the actor slept has left once", async (t) => {
+    const { room, kill, sleep } = fragile(t);
+    const conn = room.connect();
+    const heard = new Heard(conn);
+    const { id } = await conn.whoami();
+    await sleep(conn);
+    kill("gateway");
+    await until(() => heard.opens === 2);
+    const known = await conn.whoami();
+    await until(async () => (await conn.history()).left.length);
+    const { left, present } = await conn.history();
+    assert.deepEqual([left, present], [[id], [known.id]]);
     await conn.dispose();
 });
