@@ -27,7 +27,7 @@ from .declarations import (
 from .errors import StateNotSerializable
 from .options import Options, Settings, resolve_settings
 from .protocol.kinds import kind_of
-from .signature import Parameters
+from .signature import Parameters, result_type_of
 from .state_codec import StateCodec, StateTracker
 
 HOOKS = frozenset(
@@ -146,14 +146,16 @@ class ActorDefinition:
             hook: Parameters(getattr(cls, hook), hook)
             for hook in self.hooks & (START_HOOKS | PARAMS_HOOKS)
         }
-        self.state = _resolve_slot(cls, "state", body.state)
+        self.state = _typed_by(cls, "create_state", _resolve_slot(cls, "state", body.state))
         self.vars = body.vars
         if "create_vars" not in self.hooks and not body.vars.has_value:
             self.vars = _resolve_slot(cls, "vars", body.vars)
         self.has_state = body.state.is_declared or "create_state" in self.hooks
         self.has_vars = body.vars.is_declared or "create_vars" in self.hooks
         self.state_codec = _make_codec(f"the state of {name}", self.state)
-        self.conn_state = _resolve_slot(cls, "conn_state", body.conn_state)
+        self.conn_state = _typed_by(
+            cls, "create_conn_state", _resolve_slot(cls, "conn_state", body.conn_state)
+        )
         self.has_conn_state = body.conn_state.is_declared or "create_conn_state" in self.hooks
         self.conn_state_codec = _make_codec(f"the conn_state of {name}", self.conn_state)
         self.is_guarded = self.has_conn_state or not CONNECTION_HOOKS.isdisjoint(self.hooks)
@@ -339,6 +341,15 @@ def _resolve_slot(cls: type[Any], name: str, slot: Slot) -> Slot:
                 ) from error
             return Slot(slot.value, resolved)
     return slot
+
+
+def _typed_by(cls: type[Any], hook: str, slot: Slot) -> Slot:
+    """Let the hook's return annotation say the type, where the class body does not."""
+    method = getattr(cls, hook, None)
+    if method is None or slot.is_declared:
+        return slot
+    returned = result_type_of(method)
+    return slot if returned in (Any, None) else Slot(annotation=returned)
 
 
 def _make_codec(what: str, slot: Slot) -> StateCodec:

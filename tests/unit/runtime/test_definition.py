@@ -154,6 +154,15 @@ def test_a_state_that_create_state_makes_need_not_be_built() -> None:
     assert define(make(create_state=create_state)).has_state
 
 
+def test_what_a_hook_returns_says_the_type_of_the_state_it_makes() -> None:
+    def create(self: object, given: str) -> NeedsArguments:
+        return NeedsArguments(given)
+
+    definition = define(make(create_state=create, create_conn_state=create))
+    assert definition.state_codec.type is NeedsArguments
+    assert definition.conn_state_codec.type is NeedsArguments
+
+
 def test_vars_that_a_hook_makes_need_no_resolvable_annotation() -> None:
     class Room(Actor):
         vars: "OnlyForCheckers"
