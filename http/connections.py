@@ -318,6 +318,7 @@ class ClientConnection:
 
     def _finish(self) -> None:
         self.phase = Phase.OVER
+        self.waking = None
         self._stop_timer()
         self._stop_opening()
         self._unanswered.clear()

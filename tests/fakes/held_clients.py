@@ -21,6 +21,7 @@ from stator.runtime.boot import Boot
 from stator.runtime.config import Config
 from stator.runtime.control import Role
 from stator.runtime.control_block import ControlBlock
+from stator.runtime.ids import RANDOM_BYTES, make_actor_id
 from stator.runtime.link.frames import (
     ConnectionKind,
     Message,
@@ -28,6 +29,8 @@ from stator.runtime.link.frames import (
     Opened,
     RequestHead,
     Resolution,
+    Revive,
+    Suspended,
 )
 from stator.runtime.protocol.encoding import Encoding
 from tests.fakes.echo_server import MemoryTransport
@@ -43,7 +46,8 @@ from tests.fakes.wire_frames import (
 )
 
 RAY = "ray1"
-ACTOR = "a" * 30
+ACTOR = make_actor_id(0, 1, bytes(RANDOM_BYTES))
+OTHER_ACTOR = make_actor_id(0, 2, bytes(RANDOM_BYTES))
 HEAD = RequestHead("GET", "http://localhost/", "/", "", ())
 BOUNDS = Bounds(
     unanswered_messages=8,
@@ -134,6 +138,14 @@ class HeldClient:
     def drop(self) -> None:
         """Lose the TCP connection."""
         self.socket.connection_lost(None)
+
+    def suspended(self) -> Suspended:
+        """Return what the worker says when its actor leaves memory."""
+        return Suspended(self.number, self.connection.actor_id or ACTOR)
+
+    def revived(self) -> Revive:
+        """Return what the worker says when its actor is back."""
+        return Revive(self.number, self.connection.conn_id)
 
     def stop_reading(self, unread: int = 0) -> None:
         """Leave ``unread`` bytes in the gateway's buffer."""

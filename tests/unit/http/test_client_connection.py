@@ -207,7 +207,7 @@ async def test_a_worker_that_opens_and_suspends_in_one_piece(short_tmp: Path) ->
     async with held_clients(short_tmp) as gateway:
         client = gateway.client()
         client.open()
-        gateway.link.send(Opened(client.number, ACTOR, True), Suspended(client.number, ACTOR))
+        gateway.link.send(Opened(client.number, ACTOR, True), client.suspended())
         await gateway.link.sync()
         assert client.phase == "suspended"
 
@@ -249,7 +249,7 @@ async def test_frames_for_a_client_that_is_gone_are_ignored(short_tmp: Path) -> 
         gateway.link.send(
             Deliver(number, 0, True),
             Ack(number, 0),
-            Suspended(number, ACTOR),
+            Suspended(number, ""),
             CloseConnection(number, 1000, ""),
         )
         assert await gateway.link.sync() == []
