@@ -68,8 +68,12 @@ class Conn:
     async def disconnect(self, reason: str | None = None) -> None:
         """Close the connection with code 1000 and ``reason``; ``on_disconnect`` runs.
 
-        A connection that is closed already stays as it is.
+        A connection that is closed already stays as it is. Raises ``TypeError`` for a reason that
+        is no ``str``.
         """
+        given: object = reason
+        if not isinstance(given, str | None):
+            raise TypeError(f"the reason of a close is a str, not {given!r}")
         await self._host.disconnect(self, reason)
 
     def __repr__(self) -> str:

@@ -76,15 +76,23 @@ class WebSocket:
     async def send(self, message: str | bytes) -> None:
         """Send text or bytes; waits while the client reads too slowly.
 
-        On a closed socket it is dropped. Raises ``message.outgoing_too_long``.
+        On a closed socket it is dropped. Raises ``message.outgoing_too_long``, and ``TypeError``
+        for anything else than text and bytes.
         """
+        given: object = message
+        if not isinstance(given, str | bytes | bytearray | memoryview):
+            raise TypeError(f"a message is str or bytes, not {type(given).__name__}")
         await self._host.send(message)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the socket. Raises ``ValueError`` for a code that may not be sent.
 
-        ``reason`` is cut to 123 bytes (RFC 6455, 5.5.1).
+        ``reason`` is cut to 123 bytes (RFC 6455, 5.5.1). Raises ``TypeError`` for a code that is
+        no ``int`` or a reason that is no ``str``.
         """
+        given: tuple[object, object] = (code, reason)
+        if not (isinstance(given[0], int) and isinstance(given[1], str)):
+            raise TypeError(f"a close has an int and a str, not {code!r} and {reason!r}")
         if code != 1000 and not 3000 <= code <= 4999 and code not in _MAY_BE_SENT:
             raise ValueError(f"{code} is not a close code: 1000, 1001-1014 or 3000-4999")
         await self._host.close(code, reason)

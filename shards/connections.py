@@ -120,6 +120,7 @@ class Connection(Visit):
         self.version = COMMON_VERSION if self.encoding is Encoding.BARE else 0
         """The BARE version of the client, known from its first message (client-protocol, 12.4)."""
         self.last_index = NO_ACK
+        """The index of the last message that the actor got."""
         self.subscriptions: dict[str, None] = {}
         """What it listens to, in order of asking."""
         self.tracker: StateTracker | None = None
@@ -159,10 +160,10 @@ class Connection(Visit):
         """Take one message of the client."""
         if self.cell.status is not Status.READY:
             return  # not acknowledged: the next generation gets it
-        self.last_index = frame.index
         if self.raw is not None:
             self.raw.take(frame.index, payload.decode() if frame.is_text else payload)
             return
+        self.last_index = frame.index
         if self.kind is ConnectionKind.RAW:
             self.acknowledge(frame.index)  # the actor has no on_websocket: nobody listens
             return
@@ -309,6 +310,7 @@ class Connection(Visit):
         """Close the client's socket, behind what was sent before, and end the connection."""
         if self.is_over:
             return
+        reason = reason.encode("utf-8", "replace").decode()  # it may be the text of an actor
         self.cell.shard.emit(self.cell, self, CloseConnection(self.number, code, reason), b"")
         if self.raw is not None:
             self.raw.client_gone(code, reason)

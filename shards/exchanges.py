@@ -159,6 +159,8 @@ class Exchange(Visit):
     async def _call(self) -> Response:
         cell = self.cell
         request = self.make_request(self._body)
+        assert request is not None
+        self.show(request)
         hook: Any = cell.actor
         seconds = cell.definition.settings.action_timeout
         token = CALLER.set(self)
@@ -211,7 +213,9 @@ class Exchange(Visit):
         token = CALLER.set(self)
         try:
             async for chunk in body:
-                await self._send_parts(chunk)
+                if not isinstance(chunk, bytes | bytearray | memoryview):
+                    raise TypeError(f"a streamed body gave {type(chunk).__name__}, not bytes")
+                await self._send_parts(bytes(chunk))
         finally:
             CALLER.reset(token)
             close = getattr(body, "aclose", None)

@@ -118,8 +118,10 @@ def forget(connection: Connection) -> None:
     """Delete what is stored of a connection that has ended."""
     cell = connection.cell
     if connection.is_hibernatable and connection.is_admitted and _may_write(cell):
-        # Nobody's output waits for this: after a crash the connection is found dead and ends.
-        cell.shard.write(DeleteConnection(cell.row.pk, connection.conn_id))
+        # Nobody's output waits for this: after a crash the connection is found dead and ends. But
+        # an actor that leaves memory must not find it again on disk.
+        gated = None if cell.status is Status.READY else cell
+        cell.shard.write(DeleteConnection(cell.row.pk, connection.conn_id), gated)
 
 
 def capture_touched(cell: Cell) -> None:

@@ -43,6 +43,7 @@ class RawSocket:
     def __init__(self, connection: Connection, *, restored: bool) -> None:
         request, conn = connection.make_request(), connection.conn
         assert request is not None and conn is not None
+        connection.show(request)
         self._connection = connection
         self._ws = WebSocket(
             self, conn, request, restored=restored, message_index=connection.last_index
@@ -103,12 +104,17 @@ class RawSocket:
             if self._is_leaving:
                 raise asyncio.CancelledError
             if self._inbox:
-                self._current, message = self._inbox.popleft()
-                self._ws.message_index = self._current
-                return message
+                return self._hand_over()
             if self._ws.close_code is not None:
                 return None
             await self._park()
+
+    def _hand_over(self) -> str | bytes:
+        connection = self._connection
+        self._current, message = self._inbox.popleft()
+        self._ws.message_index = connection.last_index = self._current
+        connection.touch(self._ws.conn)  # the handler may have kept its state from before
+        return message
 
     async def send(self, message: str | bytes) -> None:
         """Send a message; waits for room (rule 2)."""

@@ -61,7 +61,8 @@ async def sleep(cell: Cell) -> None:
     row.slept_ms = time.time_ns() // 1_000_000
     _store_all(cell)
     cell.shard.write(RecordSleep(row.slept_ms, row.pk), cell)
-    await cell.wait_committed()
+    while cell.batch is not None:  # clients that leave meanwhile change it again
+        await cell.wait_committed()
     suspend_connections(cell)
 
 
@@ -88,6 +89,8 @@ def _store_all(cell: Cell) -> None:
     for connection in connections_of(cell):
         if connection.raw is not None:
             remember(connection)  # the index of its last message
+        if connection.conn is not None:
+            connection.touch(connection.conn)  # somebody may have kept its state
     cell.shard.flush(cell)
     cell.shard.capture_quietly(cell)
     cell.shard.save_deferred()

@@ -83,6 +83,10 @@ class Visit:
             body=body,
         )
 
+    def show(self, request: Request) -> None:
+        """Let the actor's code that runs for the visit find ``request`` as ``self.request``."""
+        self._request = request
+
     # -- its connection
 
     def make_conn(self, conn_id: str | None = None) -> Conn:
