@@ -114,6 +114,10 @@ NOT_REPLAYED = {
     "ws-foreign-protocol": "the recording's client broke off; we select what it offered",
 }
 """Scenarios whose frames say nothing of the server."""
+IN_ANY_ORDER = {
+    "ws-ping": "the gateway answers pings while the actor is still opening the connection",
+}
+"""Scenarios in which two frames of the server race."""
 INTERNAL_217 = "Internal error. Read the server logs for more details."
 
 
@@ -157,6 +161,8 @@ def test_a_recorded_connection_goes_as_it_went(
     name = replayed.recorded.name
     if name.startswith("2.1.7:") or file.startswith("cross-217") or name in SAME_MEANING:
         assert said_by(replayed, ours) == said_by(replayed, expected)
+    elif name in IN_ANY_ORDER:
+        assert sorted(ours) == sorted(expected)
     else:
         assert ours == expected
 
@@ -234,4 +240,4 @@ def test_what_goes_by_meaning_has_other_bytes(replays: dict[str, list[Replayed]]
 
 def test_every_difference_is_of_a_scenario_that_was_recorded() -> None:
     scenarios = {recorded.name for file in FILES for recorded in web_sockets(file)}
-    assert scenarios >= {*DIFFERENT, *SAME_MEANING, *NOT_REPLAYED}
+    assert scenarios >= {*DIFFERENT, *SAME_MEANING, *NOT_REPLAYED, *IN_ANY_ORDER}
