@@ -160,11 +160,11 @@ class ActorRequests:
         return self._backends.link_to(shard)
 
     def admit_connection(
-        self, request: web.BaseRequest, route: ActorRoute, connection: ClientConnection
+        self, address: str, route: ActorRoute, connection: ClientConnection
     ) -> None:
         """Count a connection among what its client has under way. Raises ``guard.rate_limit``."""
         if not self._admission.is_off:
-            counted = (_address_of(request), _counted_as(route))
+            counted = (address, _counted_as(route))
             self._admission.enter(*counted)
             connection.admitted = counted
 
@@ -176,7 +176,7 @@ class ActorRequests:
     async def _serve_admitted(
         self, request: web.BaseRequest, route: ActorRoute, ray_id: str
     ) -> web.StreamResponse:
-        address, actor = _address_of(request), _counted_as(route)
+        address, actor = address_of(request), _counted_as(route)
         self._admission.enter(address, actor)
         try:
             return await self._serve(request, route, ray_id)
@@ -340,7 +340,8 @@ def is_raw(inner: str) -> bool:
     return inner == "/request" or inner.startswith("/request/")
 
 
-def _address_of(request: web.BaseRequest) -> str:
+def address_of(request: web.BaseRequest) -> str:
+    """Return the address that limits are kept by; to be asked before a connection is upgraded."""
     transport = request.transport
     return client_address(None if transport is None else transport.get_extra_info("peername"))
 

@@ -24,8 +24,8 @@ from stator.runtime.link.frames import ConnectionKind, OpenConnection
 from stator.runtime.log import Logger
 from stator.runtime.protocol.encoding import Encoding
 
-from .actor_requests import ActorRequests, resolution_of
-from .connections import CLOSE_ERROR, ClientConnection
+from .actor_requests import ActorRequests, address_of, resolution_of
+from .connections import CLOSE_ERROR, ClientConnection, Phase
 from .detaching import hand_over
 from .handshake import Offer, check_upgrade, handshake_answer, parse_offer
 from .open_sockets import OpenSockets
@@ -80,11 +80,12 @@ class Upgrades:
         kind = ConnectionKind.ACTOR if is_actor else ConnectionKind.RAW
         connection = ClientConnection(self._switchboard, kind, str(uuid.uuid4()), ray_id)
         connection.socket = WebSocket(connection, self._limits[kind], self._sockets)
+        address = address_of(request)
         response = hand_over(request, handshake_answer(offer, key, head_lines), connection.socket)
         try:
             if isinstance(route, ActorError):
                 raise route
-            await self._open(request, route, offer, connection)
+            await self._open(request, route, offer, connection, address)
         except UnsupportedEncoding as error:
             connection.end(UNSUPPORTED_DATA, f"{error.group}.{error.code}")
         except ActorError as error:
@@ -101,6 +102,7 @@ class Upgrades:
         route: ActorRoute,
         offer: Offer,
         connection: ClientConnection,
+        address: str,
     ) -> None:
         if not offer.has_any:
             raise MissingHeader(metadata={"header": "sec-websocket-protocol"})
@@ -108,7 +110,9 @@ class Upgrades:
         encoding = self._encoding(offer, connection.kind)
         params = self._params(offer)
         key, shard = await self._actors.place(request, route)
-        self._actors.admit_connection(request, route, connection)
+        if connection.phase is Phase.OVER:
+            return  # its client left meanwhile: nobody would say that it no longer counts
+        self._actors.admit_connection(address, route, connection)
         opening = OpenConnection(
             connection.number,
             shard,
