@@ -11,6 +11,7 @@ Rule 1. Every message gets an index and is kept until the worker acknowledges it
         to the worker meanwhile, a hibernatable connection sends it again (semantics page, 6.5).
 Rule 2. A client whose unacknowledged messages exceed a bound is not read from: what it sends
         waits in its own socket, and nothing is dropped.
+        The same holds while a client does not read the answers it asked for.
 Rule 3. A client that does not read what it is sent is closed when its backlog exceeds a bound, or
         events are left out for it, as configured.
 """
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from stator.runtime.errors import ActorError, ActorReadyTimeout
+from stator.runtime.errors import ActorError, ActorReadyTimeout, ActorRestarting
 from stator.runtime.link.dialer import Dialer, Outcome
 from stator.runtime.link.frames import (
     ClientGone,
@@ -85,6 +86,7 @@ class ClientConnection:
         "_credit",
         "_next_index",
         "_opening",
+        "_request",
         "_switchboard",
         "_timer",
         "_unanswered",
@@ -130,6 +132,8 @@ class ClientConnection:
         self._unanswered_bytes = 0
         self._credit = 0
         self._opening: asyncio.Future[Outcome] | None = None
+        self._request: tuple[OpenConnection, bytes] | None = None
+        """What to ask for, until it is answered."""
         self._timer: asyncio.TimerHandle | None = None
 
     # -- opening
@@ -140,10 +144,15 @@ class ClientConnection:
             return
         self.dialer, self.shard = dialer, opening.shard
         self._switchboard.connections[self.number] = self
-        self._opening = dialer.request(opening, params)
-        self._opening.add_done_callback(self._on_opened)
+        self._request = (opening, params)
+        self._ask_to_open()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._bounds.open_timeout_s, self._on_open_timeout)
+
+    def _ask_to_open(self) -> None:
+        assert self._request is not None and self.dialer is not None
+        self._opening = self.dialer.request(*self._request)
+        self._opening.add_done_callback(self._on_opened)
 
     def refuse(self, error: ActorError) -> None:
         """Close a socket that the gateway itself turns away (client-protocol, 9.6)."""
@@ -151,9 +160,13 @@ class ClientConnection:
 
     def _on_opened(self, opening: asyncio.Future[Outcome]) -> None:
         error = None if opening.cancelled() else opening.exception()
-        if self.phase is not Phase.OPENING or opening.cancelled():
+        if self.phase is not Phase.OPENING or opening is not self._opening:
+            return
+        if isinstance(error, ActorRestarting):
+            self._ask_to_open()  # the client was told nothing yet: the worker's successor may
             return
         self._stop_timer()
+        self._request = None
         self._opening = None
         if isinstance(error, ActorError):
             self.refuse(error)
@@ -167,6 +180,11 @@ class ClientConnection:
         assert isinstance(reply, Opened)
         self.actor_id, self.is_hibernatable = reply.actor_id, reply.is_hibernatable
         self._become_open()
+
+    def _settle_opening(self) -> None:
+        """Take note of an answer that came in the same piece as what is told now."""
+        if self._opening is not None and self._opening.done():
+            self._on_opened(self._opening)
 
     def _on_open_timeout(self) -> None:
         self._tell_worker(ClientGone(self.number, ABNORMAL, ""))
@@ -209,9 +227,10 @@ class ClientConnection:
             self._switchboard.wake(self)
 
     def on_drained(self) -> None:
-        """Let a raw socket's handler send more."""
+        """Let a raw socket's handler send more, and the client ask for more."""
         if self._credit:
             self._give_credit()
+        self._read_on()
 
     # -- what the worker says
 
@@ -219,6 +238,8 @@ class ClientConnection:
         """Send a message to the client; it may answer one of the client's."""
         if frame.ack >= 0:
             self.acknowledge(frame.ack)
+            if self.socket.is_behind:
+                self.socket.pause_reading()  # who does not read answers may not ask for more
         is_event = frame.ack < 0 and self.kind is ConnectionKind.ACTOR
         self.send(make_frame(payload, frame.is_text), is_event=is_event)
         if self.kind is ConnectionKind.RAW:
@@ -257,13 +278,8 @@ class ClientConnection:
         if kept is None:
             return
         self._unanswered_bytes -= len(kept[0])
-        bounds = self._bounds
-        if (
-            self.socket.is_paused
-            and self._unanswered_bytes <= bounds.unanswered_bytes // 2
-            and len(self._unanswered) <= bounds.unanswered_messages // 2
-        ):
-            self.socket.resume_reading()
+        if self.socket.is_paused:
+            self._read_on()
 
     def close(self, frame: CloseConnection) -> None:
         """Close the client's socket as the actor wishes."""
@@ -271,8 +287,7 @@ class ClientConnection:
 
     def suspend(self) -> None:
         """Note that the actor is leaving memory; wake it again if the client waits for it."""
-        if self._opening is not None and self._opening.done():
-            self._on_opened(self._opening)  # it came in the same piece, so nobody was told yet
+        self._settle_opening()
         if self.phase is Phase.OPEN:
             self.phase = Phase.SUSPENDED
             if self._unanswered:
@@ -280,6 +295,7 @@ class ClientConnection:
 
     def lose_worker(self) -> None:
         """Note that the worker is gone; the actor was awake, so it is to be awake again."""
+        self._settle_opening()
         if self.phase is not Phase.OPEN:
             return
         if self.is_hibernatable:
@@ -301,7 +317,8 @@ class ClientConnection:
         if self.phase is Phase.LEAVING:
             self._finish()
             return False
-        self._become_open()
+        if self.phase is not Phase.OPENING:  # else a worker died in between: Opened comes again
+            self._become_open()
         return True
 
     # -- the end
@@ -331,6 +348,15 @@ class ClientConnection:
         self._credit = 0
         for index, (data, is_text) in self._unanswered.items():
             self._tell_worker(Message(self.number, index, is_text), data)
+
+    def _read_on(self) -> None:
+        bounds = self._bounds
+        if (
+            not self.socket.is_behind
+            and self._unanswered_bytes <= bounds.unanswered_bytes // 2
+            and len(self._unanswered) <= bounds.unanswered_messages // 2
+        ):
+            self.socket.resume_reading()
 
     def _give_credit(self) -> None:
         self._tell_worker(Credit(self.number, self._credit))

@@ -248,7 +248,7 @@ class Limits(Section, frozen=True):
     """Size of all header lines of a request together."""
     max_pending_per_actor: Count = 10_000
     """Requests that may wait for one actor to start."""
-    max_unanswered_messages: Count = 1024
+    max_unanswered_messages: Count = 256
     """Messages of one connection under way in its actor; then the gateway stops reading from it."""
     max_unanswered_size: BodyBytes = 4 * MEBIBYTE
     """Bytes of these messages; a single message may exceed it."""

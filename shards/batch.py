@@ -31,7 +31,7 @@ Output = tuple["Cell", ReplyPort, AnyFrame, bytes]
 class Batch:
     """A set of writes that becomes durable together."""
 
-    __slots__ = ("changes", "deferred", "gated", "outputs", "waiters", "writes")
+    __slots__ = ("changes", "deferred", "gated", "held_bytes", "outputs", "waiters", "writes")
 
     def __init__(self) -> None:
         self.writes = Writes()
@@ -42,6 +42,8 @@ class Batch:
         self.deferred: dict[Cell, bytes] = {}
         """States whose actors wait for nobody (durability "interval"): tried again if it fails."""
         self.outputs: list[Output] = []
+        self.held_bytes = 0
+        """How much output waits; it counts in the worker's backlog."""
         self.waiters: list[asyncio.Future[None]] = []
 
     def wait(self) -> asyncio.Future[None]:

@@ -27,6 +27,7 @@ from stator.runtime.errors import (
 )
 from stator.runtime.handles import ActorClient
 from stator.runtime.ids import RANDOM_BYTES, make_actor_id
+from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import (
     Call,
     ConnectionKind,
@@ -86,6 +87,7 @@ class Engine:
         self.total_shards = total_shards
         self.counters = [0] * 16 if counters is None else counters
         self.limits = limits or Limits()
+        self.backlog = Backlog()
         self.runner = ActionRunner(
             self.counters, max_message_bytes=self.limits.max_response_bytes, expose=expose_errors
         )

@@ -90,7 +90,7 @@ class LinkServer:
             elif not self._links:
                 self._all_ended.set()
 
-        channel = Channel(link.take, on_lost, on_open=on_open)
+        channel = Channel(link.take, on_lost, on_open=on_open, backlog=self._engine.backlog)
         link.attach(channel)
         return channel
 

@@ -24,6 +24,10 @@ def open_connection(cell: Cell, opening: OpenConnection, params: bytes, link: Ga
 
     Without hooks it is open within this turn; otherwise it is decided in the background.
     """
+    known = cell.visits.get(opening.conn_id)
+    if isinstance(known, Connection):
+        _open_again(known)
+        return
     connection = Connection(cell, opening, params, link)
     link.connections[connection.number] = connection
     if not CONNECTION_HOOKS.isdisjoint(cell.definition.hooks):
@@ -35,6 +39,13 @@ def open_connection(cell: Cell, opening: OpenConnection, params: bytes, link: Ga
         _complete(connection)
     except BaseException as error:  # user code must not end the worker
         _refuse(connection, error)
+
+
+def _open_again(connection: Connection) -> None:
+    """Tell the client of a connection that was stored when a worker died before telling it."""
+    _tell_opened(connection)
+    if connection.kind is ConnectionKind.ACTOR:
+        connection.welcome()
 
 
 async def _open_with_hooks(connection: Connection) -> None:
@@ -72,12 +83,17 @@ def _complete(connection: Connection) -> None:
     if cell.status is not Status.READY and not connection.is_hibernatable:
         raise ActorRestarting
     store(connection)
-    opened = Opened(connection.number, cell.actor_id, connection.is_hibernatable)
-    cell.shard.answer(cell, connection, opened, b"")
+    _tell_opened(connection)
     if connection.kind is ConnectionKind.ACTOR:
         connection.welcome()
     else:
         serve_raw(connection, restored=False)
+
+
+def _tell_opened(connection: Connection) -> None:
+    cell = connection.cell
+    opened = Opened(connection.number, cell.actor_id, connection.is_hibernatable)
+    cell.shard.answer(cell, connection, opened, b"")
 
 
 def serve_raw(connection: Connection, *, restored: bool) -> None:

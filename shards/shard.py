@@ -21,6 +21,7 @@ from stator.runtime.errors import (
     StorageUnavailable,
 )
 from stator.runtime.handles import ActorClient
+from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import AnyFrame
 from stator.runtime.log import Logger
 from stator.runtime.storage import MarkDestroyed, Operation, ShardStorage
@@ -56,6 +57,7 @@ class Surroundings(Protocol):
     """What a shard needs of its worker."""
 
     counters: list[int]
+    backlog: Backlog
     runner: ActionRunner
     limits: Limits
 
@@ -83,6 +85,7 @@ class Shard:
         self.store = store
         self.runner = worker.runner
         self.limits = worker.limits
+        self._backlog = worker.backlog
         self.spawn = worker.spawn
         self.find_gateway = worker.find_gateway
         self.log = log
@@ -235,6 +238,11 @@ class Shard:
             port.send(header, payload)
         else:
             batch.outputs.append((cell, port, header, payload))
+            self._hold(batch, len(payload))
+
+    def _hold(self, batch: Batch, size: int) -> None:
+        batch.held_bytes += size
+        self._backlog.size += size
 
     def emit(self, cell: Cell, port: ReplyPort, header: AnyFrame, payload: bytes) -> None:
         """Send output that an actor makes in the midst of its work, as :meth:`answer` does.
@@ -258,6 +266,7 @@ class Shard:
         batch = cell.batch
         if batch is not None:
             batch.outputs += unsent or ()
+            self._hold(batch, sum(len(payload) for _, _, _, payload in unsent or ()))
             return
         for _, port, header, payload in unsent or ():
             port.send(header, payload)
@@ -306,6 +315,7 @@ class Shard:
             self._schedule()
 
     def _release(self, batch: Batch) -> None:
+        self._backlog.remove(batch.held_bytes)
         counters = self._worker.counters
         counters[Counter.COMMITS] += 1
         counters[Counter.CHANGES] += batch.changes
@@ -319,6 +329,7 @@ class Shard:
                 waiter.set_result(None)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
+        self._backlog.remove(batch.held_bytes)
         self._worker.counters[Counter.COMMIT_FAILURES] += 1
         self.log.error(
             "commit failed; its actors start again from what is stored",

@@ -20,6 +20,7 @@ from stator.runtime.link.frames import (
     Refusal,
     Revive,
     Suspended,
+    WakeActor,
 )
 from tests.fakes.held_clients import ACTOR, held_clients, messages_in
 from tests.fakes.wire_frames import BINARY, TEXT
@@ -192,15 +193,29 @@ async def test_a_link_that_comes_up_in_time_opens_what_waited(short_tmp: Path) -
         assert messages_in(await link.sync()) == [(client.number, 0, b"early")]
 
 
-async def test_a_worker_lost_while_it_opens(short_tmp: Path) -> None:
+async def test_the_successor_of_a_worker_lost_while_it_opens_is_asked(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = gateway.client()
+        client.open()
+        asked = await gateway.link.next(OpenConnection)
+        gateway.link.close()
+        await gateway.new_link()
+        assert await gateway.link.next(OpenConnection) == asked
+        gateway.link.send(Opened(client.number, ACTOR, True))
+        await gateway.link.sync()
+        assert client.phase == "open"
+
+
+async def test_a_worker_lost_right_after_it_opened(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client = gateway.client()
         client.open()
         await gateway.link.next(OpenConnection)
+        gateway.link.send(Opened(client.number, ACTOR, True))
         gateway.link.close()
         await gateway.new_link()
-        assert client.ending() == (1011, "actor.restarting#ray1")
-        assert gateway.switchboard.connections == {}
+        await gateway.link.next(WakeActor)
+        assert client.phase == "waking"
 
 
 async def test_a_worker_that_opens_and_suspends_in_one_piece(short_tmp: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stator.runtime.link.channel import Channel
+from stator.runtime.link.channel import Backlog, Channel
 from stator.runtime.link.frame_codec import FrameDecoder, LinkProtocolError, encode_frame
 from stator.runtime.link.frames import (
     AnyFrame,
@@ -34,6 +34,12 @@ class RecordingTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
 
     def close(self) -> None:
         self.closing = True
@@ -166,15 +172,70 @@ def test_a_frame_that_the_owner_refuses_ends_the_stream() -> None:
     asyncio.run(main())
 
 
-def test_a_slow_reader_is_told() -> None:
-    async def scenario(channel: Channel, _: RecordingTransport, __: Received) -> None:
-        assert not channel.congested
-        channel.pause_writing()
-        assert channel.congested
-        channel.resume_writing()
-        assert not channel.congested
+async def _answer_into(backlog: Backlog, size: int, requests: int) -> tuple[Channel, list[int]]:
+    """Return a channel that answered some of so many requests with ``size`` bytes each."""
+    taken: list[int] = []
 
-    on_channel(scenario)
+    def answer(frame: AnyFrame, _: bytes) -> None:
+        assert isinstance(frame, Result)
+        taken.append(frame.id)
+        channel.send(frame, bytes(size))
+
+    channel = Channel(answer, lambda _, __: None, backlog=backlog)
+    channel.connection_made(RecordingTransport())
+    channel.data_received(b"".join(encode_frame(Result(number)) for number in range(requests)))
+    return channel, taken
+
+
+def test_requests_wait_while_the_backlog_is_full() -> None:
+    async def main() -> None:
+        channel, taken = await _answer_into(Backlog(limit=2500), 1000, 10)
+        assert taken == [0, 1, 2]
+        channel.close()
+
+    asyncio.run(main())
+
+
+def test_requests_that_waited_are_taken_in_order_once_there_is_room() -> None:
+    async def main() -> None:
+        backlog = Backlog(limit=2500)
+        channel, taken = await _answer_into(backlog, 1000, 10)
+        channel.data_received(encode_frame(Result(10)))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert taken == list(range(11))
+        assert backlog.size == 0
+        channel.close()
+
+    asyncio.run(main())
+
+
+def test_what_a_slow_reader_is_sent_counts_until_it_has_read() -> None:
+    async def main() -> None:
+        backlog = Backlog(limit=2500)
+        channel, taken = await _answer_into(backlog, 1000, 10)
+        channel.pause_writing()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert taken == [0, 1, 2]
+        channel.resume_writing()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert taken == list(range(10))
+        channel.close()
+
+    asyncio.run(main())
+
+
+def test_a_lost_channel_leaves_nothing_in_the_backlog() -> None:
+    async def main() -> None:
+        backlog = Backlog(limit=2500)
+        channel, _ = await _answer_into(backlog, 1000, 10)
+        channel.pause_writing()
+        channel.connection_lost(None)
+        assert backlog.size == 0
+
+    asyncio.run(main())
 
 
 def test_two_ends_talk_over_a_unix_socket(short_tmp: Path) -> None:
