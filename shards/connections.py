@@ -336,24 +336,23 @@ class Connection(Visit):
     def suspend(self) -> None:
         """Leave memory with the actor. What the client sends from here on is kept for the next
         generation, if the connection can hibernate; otherwise its socket is closed."""
-        if not self.is_hibernatable or self.is_opening:
+        if self.is_hibernatable and not self.is_opening:
+            self._part(Suspended(self.number, self.cell.row.actor_id))
+        else:
             self.turn_away("actor.restarting")
-            return
-        self.is_over = True
-        self.detach()
-        if self.raw is not None:
-            self.raw.cancel()
-        self.send(Suspended(self.number, self.cell.row.actor_id))
 
     def turn_away(self, reason: str) -> None:
         """Close the client's socket at once, where nothing of the actor leaves any more."""
+        self._part(CloseConnection(self.number, CLOSE_ERROR, reason))
+
+    def _part(self, last: Suspended | CloseConnection) -> None:
         if self.is_over:
             return
         self.is_over = True
         self.detach()
         if self.raw is not None:
             self.raw.cancel()
-        self.send(CloseConnection(self.number, CLOSE_ERROR, reason))
+        self.send(last)
 
     # -- runtime.conn.ConnHost
 

@@ -38,7 +38,7 @@ from stator.runtime.protocol.to_client import decode_to_client
 from stator.runtime.protocol.to_server import encode_to_server
 
 if TYPE_CHECKING:
-    from tests.fakes.gateway_in_process import Gateway
+    from tests.fakes.linked_gateway import Gateway
 
 
 class Sent(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from stator import Actor, Conn, action
 from tests.fakes.engine_in_process import output_of, turns, wait_until
 from tests.fakes.gateway_clients import Client, make_head
-from tests.fakes.gateway_in_process import linked_engine
+from tests.fakes.linked_gateway import linked_engine
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.watched_actor import OPENING_HOOKS, SEEN, Watched, hooks
 

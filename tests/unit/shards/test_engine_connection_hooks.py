@@ -11,7 +11,7 @@ from stator.runtime.link.frames import CloseConnection, Opened
 from stator.runtime.protocol.connection import ErrorMessage, Event, Init
 from tests.fakes.engine_in_process import LocalEngine, turns, wait_until
 from tests.fakes.gateway_clients import make_head
-from tests.fakes.gateway_in_process import linked_engine
+from tests.fakes.linked_gateway import linked_engine
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.watched_actor import OPENING_HOOKS, SEEN, Watched, hooks
 

@@ -9,7 +9,7 @@ from stator import Actor, Conn, Options, WebSocket
 from stator.runtime.link.frames import CloseConnection, Suspended
 from tests.fakes.engine_in_process import LocalEngine, turns, wait_until
 from tests.fakes.gateway_clients import Client
-from tests.fakes.gateway_in_process import Gateway, linked_engine
+from tests.fakes.linked_gateway import Gateway, linked_engine
 from tests.fakes.memory_store import MemoryStore
 
 SEEN: list[Any] = []

@@ -11,7 +11,7 @@ from stator.shards.raw_sockets import WINDOW_BYTES
 from stator.shards.shard import Limits
 from tests.fakes.engine_in_process import turns, wait_until
 from tests.fakes.gateway_clients import make_head
-from tests.fakes.gateway_in_process import linked_engine
+from tests.fakes.linked_gateway import linked_engine
 from tests.fakes.memory_store import MemoryStore
 
 SEEN: list[Any] = []
