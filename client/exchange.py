@@ -104,6 +104,7 @@ class Exchange:
                 URL(url, encoded=True),
                 headers=every,
                 data=body,
+                skip_auto_headers=("content-type",),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
             )

@@ -9,13 +9,13 @@ Rule 3. A path is normalised as in a URL: ``.`` and ``..`` are resolved, empty s
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 from multidict import CIMultiDict, MultiMapping
 
 from stator.runtime.errors import ActorError, InternalError
@@ -63,16 +63,19 @@ class FetchResponse:
             raise _broken_off(error) from error
 
     async def text(self) -> str:
-        """Return the body in the charset of its content type, UTF-8 without one."""
+        """Return the body in the charset of its content type, UTF-8 without one.
+
+        Bytes that are no text in it become U+FFFD.
+        """
         data = await self.read()
         try:
-            return data.decode(self._raw.charset or "utf-8")
-        except LookupError:
-            return data.decode()
+            return data.decode(self._raw.charset or "utf-8", "replace")
+        except LookupError:  # a charset that Python does not know
+            return data.decode(errors="replace")
 
     async def json(self) -> Any:
         """Return the body decoded from JSON. Raises ``ValueError``."""
-        return json.loads(await self.read())
+        return msgspec.json.decode(await self.read())
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Give the chunks of the body as they arrive, once.

@@ -23,11 +23,14 @@ Rule 4. A stator service knows whether an actor exists: for ``get``, ``actor.not
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from stator.runtime.errors import ActorError
-from stator.runtime.handles import Address
+
+if TYPE_CHECKING:
+    from stator.runtime.handles import Address
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 30.0

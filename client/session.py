@@ -108,8 +108,14 @@ class Session:
 
     def start(self, on_end: Callable[[Session], object]) -> None:
         """Begin to connect; ``on_end`` hears when there will be no connection any more."""
+
+        def finish(_: asyncio.Task[None]) -> None:
+            if self._end is None:  # closed before its first step
+                self._finish(connection_closed())
+            on_end(self)
+
         self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(lambda _: on_end(self))
+        self._task.add_done_callback(finish)
 
     # -- for the application
 

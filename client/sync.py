@@ -10,31 +10,20 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from stator.runtime.actor import Actor
-from stator.runtime.handles import ActionCaller, ActorHandle, KeyLike
+from stator.runtime.handles import KeyLike
 
 from .client import Client as AsyncClient
 from .client import EncodingName
+from .fetches import Headers
+from .handle import Handle as AsyncHandle
 from .loop_thread import LoopThread
+from .sync_connection import Action, Connection, Events, public_name
+from .sync_raw import FetchAnswer, RawSocket
+
+__all__ = ["Action", "Client", "Connection", "Events", "FetchAnswer", "Handle", "RawSocket"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Action:
-    """An action of a handle, ready to be called; attributes go on to nested names."""
-
-    __slots__ = ("_caller", "_thread")
-
-    def __init__(self, thread: LoopThread, caller: ActionCaller) -> None:
-        self._thread = thread
-        self._caller = caller
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Call the action. Raises ``ActorError``."""
-        return self._thread.run(self._caller(*arguments))
-
-    def __getattr__(self, name: str) -> Action:
-        return Action(self._thread, getattr(self._caller, _public(name)))
 
 
 class Handle:
@@ -42,7 +31,7 @@ class Handle:
 
     __slots__ = ("_handle", "_thread")
 
-    def __init__(self, thread: LoopThread, handle: ActorHandle) -> None:
+    def __init__(self, thread: LoopThread, handle: AsyncHandle) -> None:
         self._thread = thread
         self._handle = handle
 
@@ -71,8 +60,39 @@ class Handle:
         """Return the actor's base URL, for raw HTTP access."""
         return self._handle.gateway_url()
 
+    def connect(self, params: Any = None) -> Connection:
+        """Begin to connect to the actor; to be closed, best by ``with``.
+
+        ``params`` may be a function; it is called on the client's thread for each attempt.
+        """
+        return Connection(self._thread, self._thread.do(lambda: self._handle.connect(params)))
+
+    def fetch(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: Headers | None = None,
+        body: bytes | str | None = None,
+        params: Any = None,
+    ) -> FetchAnswer:
+        """Send a request to the actor's ``on_request`` and read the whole answer.
+
+        Raises ``rivetkit.internal_error`` if there is none.
+        """
+        return self._thread.run(
+            FetchAnswer.of(
+                self._handle.fetch(path, method=method, headers=headers, body=body, params=params)
+            )
+        )
+
+    def websocket(self, path: str = "/", *, params: Any = None) -> RawSocket:
+        """Open a WebSocket to the actor's ``on_websocket``."""
+        socket = self._thread.run(self._handle.websocket(path, params=params))
+        return RawSocket(self._thread, socket)
+
     def __getattr__(self, name: str) -> Action:
-        return Action(self._thread, getattr(self._handle, _public(name)))
+        return Action(self._thread, getattr(self._handle, public_name(name)))
 
     def __repr__(self) -> str:
         return repr(self._handle)
@@ -143,10 +163,3 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _public(name: str) -> str:
-    # So that copying, pickling and debuggers find no action where they look for a protocol.
-    if name.startswith("_"):
-        raise AttributeError(name)
-    return name

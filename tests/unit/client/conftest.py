@@ -8,22 +8,27 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from stator.client.endpoint import Endpoint
+from stator.client.handle import Handles
 from stator.client.http_transport import HttpTransport
-from stator.runtime.handles import ActorClient
 from stator.runtime.protocol.encoding import Encoding
 from tests.fakes.coroutine_tests import pytest_pyfunc_call
+from tests.fakes.stub_connections import StubConnections
 from tests.fakes.stub_service import StubService
 
 __all__ = ["pytest_pyfunc_call"]
 
 
-class TimelessClient(ActorClient):
+class TimelessClient(Handles):
     """A client whose pauses are noted instead of waited for."""
 
     def __init__(self, endpoint: Endpoint, encoding: Encoding, headers: dict[str, str]) -> None:
         self.pauses: list[float] = []
         """Seconds."""
-        self.http = HttpTransport(endpoint, encoding, headers, pause=self._pause)
+        self.now = 0.0
+        """What its clock shows, in seconds."""
+        self.http = HttpTransport(
+            endpoint, encoding, headers, pause=self._pause, clock=lambda: self.now
+        )
         super().__init__(self.http)
 
     async def _pause(self, seconds: float) -> None:
@@ -36,7 +41,7 @@ def connect() -> Callable[..., AbstractAsyncContextManager[TimelessClient]]:
 
     @asynccontextmanager
     async def open_client(
-        stub: StubService,
+        stub: StubService | StubConnections,
         encoding: Encoding = Encoding.JSON,
         *,
         token: str | None = None,

@@ -8,14 +8,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any, assert_type
+from typing import Any, assert_type, cast
 
 import pytest
 
 import stator.client
 import stator.client.sync
 from stator import Actor, Client, action, setup
-from stator.client.handle import Handle
+from stator.client.handle import Handle, Handles
+from stator.client.http_transport import HttpTransport
 from stator.client.loop_thread import LoopThread
 from stator.runtime.handles import ActorClient, Address
 
@@ -86,7 +87,8 @@ def test_the_synchronous_client_has_the_same_types() -> None:
     async def finish() -> None: ...
 
     thread = LoopThread("loop", finish)
-    room = stator.client.sync.Handle(thread, ActorClient(transport).get(Room, "a"))
+    handles = Handles(cast(HttpTransport, transport))
+    room = stator.client.sync.Handle(thread, handles.get(Room, "a"))
     assert_type(room.call(Room.send, "x"), int)
     assert_type(room.call(Room.last_line), str | None)
     assert_type(room.call("send"), Any)
