@@ -39,4 +39,5 @@ def _url(request: web.BaseRequest, route: ActorRoute) -> str:
     path = request.raw_path.partition("?")[0]
     query = f"?{route.query}" if route.query else ""
     host = request.headers.get("host", "localhost")
+    host = host.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # any bytes may come
     return f"{request.scheme}://{host}{path}{query}"
