@@ -21,9 +21,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import ClassVar, cast
+from typing import cast
 
-from stator.runtime.errors import CallerError, Retry
+from stator.runtime.errors import RateLimited
 
 WINDOW_S = 60
 """What "per minute" means."""
@@ -34,13 +34,6 @@ BUSY_RETRY_MS = 1_000
 """What a client with too many requests in flight is told to wait: when one ends is unknown."""
 FORGET_AT_ONCE = 16
 """How many pairs one request forgets: more than it adds, and too few to be felt."""
-
-
-class RateLimited(CallerError):
-    """Too many requests from this client to this actor; wait retry_after_ms and repeat."""
-
-    known = ("guard", "rate_limit", 429)
-    retry: ClassVar[Retry] = "later"
 
 
 class _Pair:

@@ -11,9 +11,7 @@ import asyncio
 
 from aiohttp import StreamReader, web
 
-from stator.runtime.errors import BodyTooLarge, CallerError, IncomingTooLong
-
-from .deadlines import RequestTimeout
+from stator.runtime.errors import BodyTooLarge, CallerError, IncomingTooLong, RequestTimeout
 
 PATIENCE_S = 30.0
 """The default of ``server.header_timeout``."""

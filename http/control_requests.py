@@ -125,6 +125,7 @@ class ControlRequests:
         self._gatekeeper = gatekeeper
         self._namespaces = namespaces
         self._limits = Limits(config)
+        self._patience_s = config.server.header_timeout
         self._max_body = config.limits.max_input_size * 4 // 3 + 65_536
         everyone = frozenset({"namespace"})
         listing = everyone | {"name", "key", "actor_ids", "actor_id", "limit", "cursor"}
@@ -377,7 +378,7 @@ class ControlRequests:
     async def _decode(self, request: web.BaseRequest, kind: type[T]) -> T:
         if request.content_type != "application/json":
             raise BadApiRequest(metadata={"reason": "the content type must be application/json"})
-        body = await read_control_body(request, self._max_body)
+        body = await read_control_body(request, self._max_body, self._patience_s)
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -17,23 +17,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from aiohttp import StreamReader, web
 
-from stator.runtime.errors import CallerError, Retry
+from stator.runtime.errors import RequestTimeout
 
 from .answers import date_header
 from .problems import problem_response
 
 ROUNDS_PER_LIMIT = 4
-
-
-class RequestTimeout(CallerError):
-    """The request did not arrive within server.header_timeout; nothing of it was done."""
-
-    known = ("guard", "request_timeout", 408)
-    retry: ClassVar[Retry] = "now"
 
 
 class HeadWatch:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from stator.runtime.errors import ActorRestarting, BodyTooLarge, ClientLeft
+from stator.runtime.errors import ActorRestarting, BodyTooLarge, ClientLeft, RequestTimeout
 from stator.runtime.link.dialer import Dialer, Outcome
 from stator.runtime.link.frames import (
     BodyCredit,
@@ -23,7 +23,6 @@ from stator.runtime.link.frames import (
 )
 
 from .backends import refused
-from .deadlines import RequestTimeout
 
 if TYPE_CHECKING:
     from .switchboard import Switchboard

@@ -11,7 +11,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from stator.runtime.child import Child
 from stator.runtime.config import Config
 from stator.runtime.control import Counter
-from stator.runtime.errors import ActorError, MalformedHttp, MissingHeader, NoRoute
+from stator.runtime.errors import (
+    ActorError,
+    MalformedHttp,
+    MissingHeader,
+    NoRoute,
+    RateLimited,
+    RequestTimeout,
+)
 from stator.runtime.ids import RaySource
 from stator.runtime.log import Logger
 
@@ -147,7 +154,12 @@ class Gateway:
         headers["x-rivet-ray-id"] = ray_id
         if isinstance(error, ActorError):
             headers.update(refusal_headers(error))
-        return problem_response(error, headers, is_gateway=is_gateway)
+        if isinstance(error, RateLimited):
+            headers["retry-after"] = str(-(-error.metadata["retry_after_ms"] // 1000))
+        response = problem_response(error, headers, is_gateway=is_gateway)
+        if isinstance(error, RequestTimeout):
+            response.force_close()
+        return response
 
 
 def header_route(request: web.BaseRequest, route: ControlRoute) -> ActorRoute:

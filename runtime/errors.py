@@ -221,6 +221,20 @@ class ApiRouteNotFound(CallerError):
     known = ("api", "not_found", 404)
 
 
+class RateLimited(CallerError):
+    """Too many requests from this client to this actor; wait retry_after_ms and repeat."""
+
+    known = ("guard", "rate_limit", 429)
+    retry: ClassVar[Retry] = "later"
+
+
+class RequestTimeout(CallerError):
+    """The request did not arrive within server.header_timeout; nothing of it was done."""
+
+    known = ("guard", "request_timeout", 408)
+    retry: ClassVar[Retry] = "now"
+
+
 class ClientLeft(CallerError):
     """The client closed its connection before the end."""
 

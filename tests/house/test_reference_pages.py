@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from stator.http import admission, deadlines
 from stator.runtime import errors
 from stator.runtime.errors import ApplicationError, CallerError, KnownError, SystemTrouble
 from stator.runtime.exit_codes import ExitCode
@@ -47,20 +46,10 @@ def test_every_exit_code_is_on_its_page() -> None:
 
 
 BLAME = {CallerError: "caller", SystemTrouble: "service", ApplicationError: "application"}
-HOMES = {
-    "runtime/errors.py": errors,
-    "http/admission.py": admission,
-    "http/deadlines.py": deadlines,
-}
-"""Where errors are: in one tree for all, and what only the gateway can raise beside its rule."""
 KNOWN = [
     kind
-    for home in HOMES.values()
-    for kind in vars(home).values()
-    if isinstance(kind, type)
-    and issubclass(kind, KnownError)
-    and kind not in (KnownError, *BLAME)
-    and kind.__module__ == home.__name__
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, KnownError) and kind not in (KnownError, *BLAME)
 ]
 
 
@@ -90,4 +79,4 @@ def test_no_other_module_invents_errors() -> None:
     found = {
         p for part in parts for p in (ROOT / part).rglob("*.py") if pattern.search(p.read_text())
     }
-    assert found == {ROOT / home for home in HOMES}
+    assert found == {ROOT / "runtime" / "errors.py"}

@@ -16,7 +16,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from stator.http.admission import WINDOW_S, Admission, RateLimited, client_address
+from stator.http.admission import WINDOW_S, Admission, client_address
+from stator.runtime.errors import RateLimited
 
 HERE = "192.0.2.1"
 ACTOR = ("default", "counter", "k")

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from stator.http.base64_forms import decode_base64, decode_base64url
 from stator.http.bodies import PROGRESS_BYTES, read_control_body, read_message
-from stator.http.deadlines import RequestTimeout
-from stator.runtime.errors import CallerError
+from stator.runtime.errors import CallerError, RequestTimeout
 
 LIMIT = 10
 
