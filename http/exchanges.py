@@ -135,9 +135,8 @@ class ClientExchange:
         self._switchboard.exchanges.pop(self._opening.id, None)
         if self._uploading is not None:
             self._uploading.cancel()
-        if was_cut_off:
-            if self._reply is not None:
-                self._reply.cancel()
+        if was_cut_off and self._reply is not None:
+            self._reply.cancel()
             self.link.forget(self._opening.id)
             self.link.post(ExchangeAborted(self._opening.id))
 
@@ -158,9 +157,9 @@ class ClientExchange:
                     f"the body is larger than limits.max_request_body_size ({limit})"
                 )
             for start in range(0, len(data), PART_BYTES):
-                await self._send(data[start : start + PART_BYTES])
+                await self._send(data[start : start + PART_BYTES], is_last=False)
             if request.content.at_eof():
-                self.link.post(BodyPart(self._opening.id, True))
+                await self._send(b"", is_last=True)
                 return
 
     def _on_uploaded(self, upload: asyncio.Task[None]) -> None:
@@ -168,12 +167,12 @@ class ClientExchange:
             self._is_aborted = True  # whoever waits for the response learns why, or that it ends
             _wake(self._waiter)
 
-    async def _send(self, part: bytes) -> None:
+    async def _send(self, part: bytes, *, is_last: bool) -> None:
         while self._credit <= 0 and not self._is_aborted:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
         self._credit -= len(part)
-        self.link.post(BodyPart(self._opening.id, False), part)
+        self.link.post(BodyPart(self._opening.id, is_last), part)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -69,13 +69,23 @@ class RawRequests:
         self, request: web.BaseRequest, head: ResponseHead, ray_id: str
     ) -> CIMultiDict[str]:
         headers = CIMultiDict(
-            (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
-            for name, value in head.headers
+            (name.decode("latin-1"), _text_of(value)) for name, value in head.headers
         )
         headers["x-rivet-actor"] = head.actor_id
         headers["x-rivet-actor-generation"] = str(head.generation)
         if head.key.isprintable():
             headers["x-rivet-actor-key"] = head.key
         headers["x-rivet-ray-id"] = ray_id
-        headers.update(self._cross_origin.gateway_headers(request.headers.get("origin")))
+        cross_origin = self._cross_origin.gateway_headers(request.headers.get("origin"))
+        if "vary" in cross_origin:
+            headers.add("vary", cross_origin.pop("vary"))  # to what the handler says of caches
+        headers.update(cross_origin)
         return headers
+
+
+def _text_of(value: bytes) -> str:
+    """Return a header's value, which leaves as UTF-8; from a handler it may come as Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

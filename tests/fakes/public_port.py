@@ -187,10 +187,27 @@ class PublicPort:
         (connection,) = self.switchboard.connections.values()
         return connection
 
+    async def until_asked(self) -> None:
+        """Wait until a raw request waits for the link, and its body too."""
+        while not self.switchboard.exchanges:
+            await _pause()
+        for _ in range(10):
+            await _pause()
+
+    async def until_left(self) -> None:
+        """Wait until no raw request is under way."""
+        while self.switchboard.exchanges:
+            await _pause()
+
     def leave(self) -> None:
         """Close all clients."""
         for client in self._clients:
             client.leave()
+
+
+async def _pause() -> None:
+    """Let the loop turn: nothing tells of what is waited for."""
+    await asyncio.sleep(0)
 
 
 @asynccontextmanager
