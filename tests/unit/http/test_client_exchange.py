@@ -19,13 +19,7 @@ from tests.fakes.held_clients import ACTOR
 from tests.fakes.public_port import DIRECT, PublicPort, WireClient, public_port
 
 PATH = f"{DIRECT}/request/a"
-WINDOW = 256 * 1024
-CHUNKED = "transfer-encoding: chunked"
 Headers = tuple[tuple[bytes, bytes], ...]
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def _head(
@@ -46,15 +40,6 @@ async def _ask(
     client = await port.client()
     client.request(method, PATH, *lines, body=body)
     return client, await port.link.next(OpenExchange)
-
-
-async def _parts(port: PublicPort, number: int) -> list[tuple[int, bool]]:
-    """Return the sizes of the parts that came for a request, and which is the last."""
-    parts: list[tuple[int, bool]] = []
-    for frame, payload in await port.link.sync():
-        assert isinstance(frame, BodyPart) and frame.id == number
-        parts.append((len(payload), frame.is_last))
-    return parts
 
 
 async def _settled(port: PublicPort) -> None:
@@ -303,7 +288,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body(short_tmp: Path) -
     async with public_port(short_tmp) as port:
         lines = ("content-length: 100",)
         client, opening = await _ask(port, *lines, method="POST", body=b"half")
-        port.link.send(BodyCredit(opening.id, WINDOW))
+        port.link.send(BodyCredit(opening.id, 4096))
         await port.link.next(BodyPart)
         client.leave()
         assert await port.link.next(ExchangeAborted) == ExchangeAborted(opening.id)

@@ -12,7 +12,9 @@ import pytest
 from stator.http.connections import ClientConnection
 from stator.http.switchboard import Waking
 from stator.http.web_socket import WebSocket
+from stator.runtime.config import Config, Limits
 from stator.runtime.link.frames import (
+    ClientGone,
     CloseConnection,
     ConnectionKind,
     OpenConnection,
@@ -23,6 +25,7 @@ from stator.runtime.link.frames import (
     WakeActor,
 )
 from tests.fakes.held_clients import ACTOR, HeldClients, held_clients
+from tests.fakes.public_port import DIRECT, public_port
 
 COUNT = 50
 Life = Callable[[HeldClients], Awaitable[None]]
@@ -161,3 +164,22 @@ async def _show_nothing_left(path: Path, life: Life, timeout_s: float) -> None:
         assert len(_left_over()) <= before + 2
         assert (gateway.switchboard.connections, len(gateway.sockets)) == ({}, 0)
         assert gateway.backends.in_flight == 0
+
+
+async def test_nothing_is_left_of_clients_of_the_public_port(short_tmp: Path) -> None:
+    config = Config(limits=Limits(max_in_flight_per_client=1))
+    async with public_port(short_tmp, config) as port:
+        for is_opened in (True, False) * 10:
+            client = await port.client()
+            client.upgrade(f"{DIRECT}/connect", "rivet")
+            await client.head()
+            opening = await port.link.next(OpenConnection)
+            if is_opened:
+                port.link.send(Opened(opening.id, ACTOR, True))
+                await port.link.sync()
+            client.leave()
+            await port.link.next(ClientGone)
+        await port.sockets.wait_empty()
+        await port.link.sync()
+        assert [it for it in _left_over() if not isinstance(it, asyncio.Task)] == []
+        assert (port.switchboard.connections, port.counted, port.backends.in_flight) == ({}, 0, 0)
