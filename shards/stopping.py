@@ -26,6 +26,8 @@ from .hibernation import connections_of, remember, suspend_connections
 from .lifecycle import Status
 
 GOING_AWAY = 1001
+CANCEL_TIMEOUT_S = 1.0
+"""How long a cancelled handler may take before it is left behind."""
 
 
 async def destroy(cell: Cell) -> None:
@@ -61,8 +63,9 @@ async def sleep(cell: Cell) -> None:
     row.slept_ms = time.time_ns() // 1_000_000
     _store_all(cell)
     cell.shard.write(RecordSleep(row.slept_ms, row.pk), cell)
-    while cell.batch is not None:  # clients that leave meanwhile change it again
+    while cell.batch is not None:
         await cell.wait_committed()
+        cell.shard.flush(cell)  # what clients that left meanwhile caused
     suspend_connections(cell)
 
 
@@ -109,8 +112,15 @@ async def _wind_down(cell: Cell, hook: str) -> None:
         for connection in connections_of(cell):
             if connection.raw is not None:
                 connection.raw.cancel()
-        for task in list(cell.tasks):
-            task.cancel()
+        await _cancel(cell.tasks)
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel what serves raw requests and let it answer its clients."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT_S)
 
 
 async def _run_hook(cell: Cell, hook: str, deadline: float) -> None:
