@@ -11,5 +11,10 @@ retries         which errors are worth a second request; ``reconnection`` which 
 """
 
 from .client import Client
+from .connection import Connection
+from .fetches import FetchResponse
+from .handle import Handle
+from .listeners import EventStream
+from .raw_socket import RawSocket
 
-__all__ = ["Client"]
+__all__ = ["Client", "Connection", "EventStream", "FetchResponse", "Handle", "RawSocket"]
