@@ -55,6 +55,9 @@ CLOSE_TIMEOUT_S = 5.0
 FLUSH_ABOVE_BYTES = 64 * 1024
 """Frames are collected up to this size; then joining them costs more than another write."""
 
+FRAMES_AT_ONCE = 32
+"""The same in frames: a client that got a part of its answers can go on meanwhile."""
+
 QUIET_ABOVE_BYTES = 64 * 1024
 """A client that does not read what it was sent gets no pongs and no pings on top."""
 
@@ -205,7 +208,7 @@ class WebSocket(asyncio.Protocol, WebSocketReader):
         else:
             self._pending.append(frame)
         self._pending_bytes += len(frame)
-        if self._pending_bytes > FLUSH_ABOVE_BYTES:
+        if self._pending_bytes > FLUSH_ABOVE_BYTES or len(self._pending) >= FRAMES_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:

@@ -18,6 +18,10 @@ from typing import cast
 from .frame_codec import FrameDecoder, LinkProtocolError, encode_frame
 from .frames import AnyFrame
 
+FRAMES_AT_ONCE = 32
+"""When so many frames are queued they leave at once, so that the other end can begin with them:
+both then work at the same time, not in turns (docs/performance.md)."""
+
 OnFrame = Callable[[AnyFrame, bytes], None]
 OnLost = Callable[["Channel", BaseException | None], None]
 
@@ -98,6 +102,8 @@ class Channel(asyncio.Protocol):
         if self._backlog is not None:
             self._counted += len(frame)
             self._backlog.size += len(frame)
+        if len(self._unsent) >= FRAMES_AT_ONCE:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is queued now."""

@@ -9,7 +9,13 @@ import pytest
 
 from stator.http import web_socket
 from stator.http.open_sockets import OpenSockets
-from stator.http.web_socket import FLUSH_ABOVE_BYTES, QUIET_ABOVE_BYTES, SocketLimits, WebSocket
+from stator.http.web_socket import (
+    FLUSH_ABOVE_BYTES,
+    FRAMES_AT_ONCE,
+    QUIET_ABOVE_BYTES,
+    SocketLimits,
+    WebSocket,
+)
 from stator.http.web_socket_frames import Closing, make_frame
 from tests.fakes.echo_server import MemoryTransport, RecordingOwner, open_in_memory
 from tests.fakes.wire_frames import (
@@ -57,12 +63,21 @@ async def _next_turn() -> None:
 
 async def test_frames_of_one_turn_leave_in_one_write() -> None:
     owner, transport = _open()
-    for i in range(50):
+    for i in range(20):
         owner.socket.send_frame(make_frame(b"%d" % i, True))
     assert transport.writes == 0
     await _next_turn()
     assert transport.writes == 1
-    assert split_frames(bytes(transport.written)) == [(TEXT, b"%d" % i) for i in range(50)]
+    assert split_frames(bytes(transport.written)) == [(TEXT, b"%d" % i) for i in range(20)]
+
+
+async def test_many_frames_do_not_wait_for_the_end_of_the_turn() -> None:
+    owner, transport = _open()
+    for i in range(2 * FRAMES_AT_ONCE + 1):
+        owner.socket.send_frame(make_frame(b"%d" % i, True))
+    assert transport.writes == 2
+    await _next_turn()
+    assert len(split_frames(bytes(transport.written))) == 2 * FRAMES_AT_ONCE + 1
 
 
 async def test_frames_of_two_turns_leave_in_two_writes() -> None:

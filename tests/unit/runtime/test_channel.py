@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stator.runtime.link.channel import Backlog, Channel
+from stator.runtime.link.channel import FRAMES_AT_ONCE, Backlog, Channel
 from stator.runtime.link.frame_codec import FrameDecoder, LinkProtocolError, encode_frame
 from stator.runtime.link.frames import (
     AnyFrame,
@@ -69,17 +69,28 @@ def on_channel(scenario: Scenario) -> None:
 
 def test_frames_of_one_turn_leave_in_one_write() -> None:
     async def scenario(channel: Channel, transport: RecordingTransport, _: Received) -> None:
-        for number in range(100):
+        for number in range(FRAMES_AT_ONCE - 1):
             channel.send(Result(number), b"x")
         assert transport.writes == []
         await asyncio.sleep(0)
         assert len(transport.writes) == 1
-        assert transport.frames() == [(Result(number), b"x") for number in range(100)]
+        assert transport.frames() == [(Result(n), b"x") for n in range(FRAMES_AT_ONCE - 1)]
         channel.send(Result(100))
         await asyncio.sleep(0)
         assert len(transport.writes) == 2
         await asyncio.sleep(0)
         assert len(transport.writes) == 2
+
+    on_channel(scenario)
+
+
+def test_many_frames_do_not_wait_for_the_end_of_the_turn() -> None:
+    async def scenario(channel: Channel, transport: RecordingTransport, _: Received) -> None:
+        for number in range(2 * FRAMES_AT_ONCE + 1):
+            channel.send(Result(number))
+        assert len(transport.writes) == 2
+        await asyncio.sleep(0)
+        assert transport.frames() == [(Result(n), b"") for n in range(2 * FRAMES_AT_ONCE + 1)]
 
     on_channel(scenario)
 
