@@ -220,6 +220,31 @@ async def test_the_first_state_is_stored_before_the_connection_is_open() -> None
         assert [type(each) for each in operations] == [InsertConnection]
 
 
+async def test_a_change_after_others_were_answered_is_stored_with_its_own_reply() -> None:
+    go_on = asyncio.Event()
+
+    class Slow(Table):
+        @action
+        async def move_later(self) -> None:
+            assert self.conn is not None
+            moves = self.conn.state.moves
+            await go_on.wait()
+            moves.append(1)
+
+    store = MemoryStore()
+    async with linked_engine(store, use={"slow": Slow}) as (_, gateway):
+        client = await gateway.connect("slow")
+        client.call(2, "move_later")
+        await turns()
+        await _call(client, "get_name")
+        store.hold_commits()
+        go_on.set()
+        await turns()
+        assert client.heard() == []
+        store.release_commits()
+        assert await client.hear() == ActionResponse(2, None)
+
+
 async def test_looking_at_it_stores_nothing() -> None:
     store = MemoryStore()
     async with linked_engine(store, use=USE) as (_, gateway):

@@ -117,6 +117,18 @@ async def test_an_event_after_unsubscribing_does_not_come() -> None:
         assert client.acknowledged == [0, 1]
 
 
+async def test_who_comes_and_goes_between_two_broadcasts_gets_what_is_said_meanwhile() -> None:
+    async with linked_engine(use=USE) as (local, gateway):
+        first = await _listening(gateway, "newMessage")
+        await local.call("room", "say", "one")
+        second = await _listening(gateway, "newMessage")
+        await local.call("room", "say", "two")
+        first.leave()
+        await local.call("room", "say", "three")
+        assert [args for _, args in _events(first)] == [["one"], ["two"]]
+        assert [args for _, args in _events(second)] == [["two"], ["three"]]
+
+
 async def test_who_subscribes_twice_gets_an_event_once() -> None:
     async with linked_engine(use=USE) as (local, gateway):
         client = await _listening(gateway, "newMessage", "newMessage")
@@ -210,6 +222,18 @@ async def test_clients_of_different_bare_versions_each_get_theirs() -> None:
         await local.call("room", "say", "hi")
         versions = [(await client.next()).payload[0] for client in (old, new)]
         assert versions == [2, 4]
+
+
+async def test_a_client_that_shows_its_version_late_gets_it_from_then_on() -> None:
+    async with linked_engine(use=USE) as (local, gateway):
+        client = await _listening(gateway, "newMessage", encoding=Encoding.BARE)
+        await local.call("room", "say", "one")
+        before = (await client.next()).payload[0]
+        client.version = 4
+        client.call(1, "get")
+        await client.hear()
+        await local.call("room", "say", "two")
+        assert (before, (await client.next()).payload[0]) == (3, 4)
 
 
 async def test_a_broadcast_crosses_every_link_once() -> None:

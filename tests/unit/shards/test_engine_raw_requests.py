@@ -447,6 +447,28 @@ async def test_a_request_that_outlasts_the_grace_period_is_given_up() -> None:
         await wait_until(lambda: "cleaned up" in SEEN, "its finally has run")
 
 
+async def test_a_handler_that_is_given_up_may_clean_up_before_its_answer() -> None:
+    class Tidy(Actor):
+        options = Options(sleep_grace_period=0.01)
+
+        async def on_request(self, request: Request) -> Response:
+            SEEN.append("begun")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await turns(50)
+                SEEN.append("cleaned up")
+            return Response()
+
+    async with linked_engine(use={"tidy": Tidy}) as (local, gateway):
+        exchange = gateway.request("tidy")
+        await wait_until(lambda: SEEN == ["begun"], "the handler runs")
+        local.actor("tidy").sleep()
+        status, _ = await exchange.response()
+        assert status >= 500
+        assert SEEN == ["begun", "cleaned up"]
+
+
 async def test_a_request_that_comes_meanwhile_is_served_by_the_next_generation() -> None:
     async with linked_engine(use=USE) as (local, gateway):
         await local.call("site", "get")

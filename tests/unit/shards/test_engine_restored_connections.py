@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from stator import Actor, Conn, action
 from stator.runtime.link.frames import (
     Opened,
+    Refusal,
     Revive,
 )
 from stator.runtime.protocol.connection import Event as EventMessage
@@ -212,3 +214,51 @@ async def test_a_row_that_cannot_be_read_costs_that_connection_alone() -> None:
         await local.call("room", "get")
         assert list(local.actor("room").conns) == [good.conn_id]
         assert "connection cannot be restored" in local.log.events()
+
+
+async def test_a_client_that_leaves_during_the_last_commit_leaves_no_row() -> None:
+    class Plain(Actor):
+        @action
+        def get(self) -> int:
+            return len(self.conns)
+
+    store = MemoryStore()
+    async with linked_engine(store, use={"plain": Plain}) as (local, gateway):
+        client = await gateway.connect("plain")
+        store.hold_commits()
+        local.actor("plain").sleep()
+        await wait_until(lambda: store.is_committing, "the last commit")
+        await turns()
+        client.leave()
+        wake = gateway.wake(client.actor_id)
+        for _ in range(10):
+            await turns()
+            if store.is_committing:
+                store.release_commit()
+        await wake.next()
+        assert gateway.of(Revive) == []
+        store.release_commits()
+
+
+async def test_a_client_that_leaves_after_a_failed_start_disconnects_at_the_next() -> None:
+    troubles = [False, True, False]
+
+    class Troubled(Actor):
+        def on_wake(self) -> None:
+            if troubles.pop(0):
+                raise RuntimeError("not now")
+
+        def on_disconnect(self, conn: Conn) -> None:
+            SEEN.append((self.aborted, len(troubles)))
+
+    async with linked_engine(use={"troubled": Troubled}) as (local, gateway):
+        client = await gateway.connect("troubled")
+        local.actor("troubled").sleep()
+        await wait_until(lambda: not local.is_awake("troubled"), "it sleeps")
+        refusal = (await gateway.wake(client.actor_id).next()).header
+        assert isinstance(refusal, Refusal)
+        client.leave()
+        assert SEEN == []
+        await gateway.wake(client.actor_id).next()
+        client.leave()
+        assert SEEN == [(False, 0)]
