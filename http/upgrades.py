@@ -25,6 +25,7 @@ from stator.runtime.log import Logger
 from stator.runtime.protocol.encoding import Encoding
 
 from .actor_requests import ActorRequests, address_of, resolution_of
+from .auth import token_of
 from .connections import CLOSE_ERROR, ClientConnection, Phase
 from .detaching import hand_over
 from .handshake import Offer, check_upgrade, handshake_answer, parse_offer
@@ -106,7 +107,7 @@ class Upgrades:
     ) -> None:
         if not offer.has_any:
             raise MissingHeader(metadata={"header": "sec-websocket-protocol"})
-        self._actors.check_token(route.token or offer.token)
+        self._actors.check_token(route.token or offer.token or token_of(request.headers))
         encoding = self._encoding(offer, connection.kind)
         params = self._params(offer)
         key, shard = await self._actors.place(request, route)

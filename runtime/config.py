@@ -245,7 +245,7 @@ class Limits(Section, frozen=True):
     max_params_size: SmallBytes = 16_384
     """Size of the connection parameters."""
     max_header_size: SmallBytes = 65_536
-    """Size of all header lines of a request together."""
+    """Size of the longest header line of a request."""
     max_pending_per_actor: Count = 10_000
     """Requests that may wait for one actor to start."""
     max_unanswered_messages: Count = 256

@@ -10,6 +10,7 @@ Rule 3. Everything it sends goes through the output gate of its shard, so it is 
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,6 +76,7 @@ class Handler(Protocol):
     def client_gone(self, code: int, reason: str) -> None: ...
     def leave(self) -> None: ...
     def cancel(self) -> None: ...
+    def dismiss_after(self, seconds: float) -> None: ...
 
 
 class Connection(Visit):
@@ -219,8 +221,10 @@ class Connection(Visit):
         self._obey(name, verdict, index)
 
     async def _await_verdict(self, name: str, verdict: Any, index: int) -> None:
+        seconds = self.cell.definition.settings.on_before_connect_timeout
         try:
-            verdict = await result_of(verdict)
+            async with asyncio.timeout(seconds):
+                verdict = await result_of(verdict)
         except BaseException as error:  # as above
             verdict = error
         finally:
@@ -323,8 +327,13 @@ class Connection(Visit):
         self.is_over = True
         self.detach()
         forget(self)
-        if not self.is_opening:  # on_connect comes to its end before on_disconnect begins
+        if self.is_opening:
+            return  # on_connect comes to its end before on_disconnect begins
+        if self.raw is None:
             dismiss(self)
+        else:
+            self.cell.visits.pop(self.conn_id, None)
+            self.raw.dismiss_after(self.cell.definition.settings.on_connect_timeout)
 
     def detach(self) -> None:
         """Take it out of this worker's tables; what the client sends is ignored from here on."""

@@ -341,6 +341,7 @@ class Engine:
         shard.by_id[row.actor_id] = cell
         cell.become(Status.DELETED)
         shard.write(DeleteActor(row.pk), cell)
+        self._gateways.close_stored(row.connections)
         self.spawn(self._leave(cell, cell.wait_committed()))
         return cell
 

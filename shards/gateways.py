@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from .connections import Connection
+from stator.runtime.link.frames import CloseConnection
+from stator.runtime.storage import ConnectionRow
+
+from .connections import CLOSE_NORMAL, Connection
 from .gateway_link import GatewayLink
-from .hibernation import LINK_TIMEOUT_S, claim
+from .hibernation import LINK_TIMEOUT_S, claim, read_place
 
 LOST = 1006
 """The close code of a socket nobody knows any more."""
@@ -58,6 +61,14 @@ class Gateways:
             self._missed.setdefault(connection.token, []).append(connection)
             loop = asyncio.get_running_loop()
             loop.call_later(LINK_TIMEOUT_S, self._give_up, connection)
+
+    def close_stored(self, rows: list[ConnectionRow]) -> None:
+        """Close the sockets of connections whose actor was destroyed asleep."""
+        for row in rows:
+            token, number = read_place(row.opened)
+            link = self._links.get(token)
+            if link is not None:
+                link.send(CloseConnection(number, CLOSE_NORMAL, ""))
 
     def _attach(self, connection: Connection, link: GatewayLink) -> None:
         if not connection.is_over:

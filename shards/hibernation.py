@@ -104,6 +104,12 @@ def read_head(opened: bytes) -> RequestHead:
     return _decode_opened(opened).head
 
 
+def read_place(opened: bytes) -> tuple[str, int]:
+    """Return the gateway's token and the number of a connection, from its stored image."""
+    image = _decode_opened(opened)
+    return image.token, image.number
+
+
 def remember(connection: Connection) -> None:
     """Store what changed of a connection (rule 1)."""
     cell = connection.cell

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 from stator.runtime.awaiting import result_of
@@ -21,18 +20,17 @@ async def run_hook(cell: Cell, hook: str, seconds: float, *arguments: Any) -> An
     method = getattr(type(cell.actor), hook)
     parameters = cell.definition.hook_parameters.get(hook)
     bound = arguments if parameters is None else parameters.bind(arguments)
-    started = time.monotonic()
     result = method(cell.actor, *bound)
     if not hasattr(result, "__await__"):
         return result
+    budget = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds):
+        async with budget:
             return await result_of(result)
     except TimeoutError as error:
-        elapsed = time.monotonic() - started
-        if elapsed < seconds:
-            raise
+        if not budget.expired():
+            raise  # the hook's own
         raise CallbackTimedOut(
             f"{hook} did not finish within {seconds:g} s",
-            metadata={"callback_name": hook, "duration_ms": round(elapsed * 1000)},
+            metadata={"callback_name": hook, "duration_ms": round(seconds * 1000)},
         ) from error

@@ -19,6 +19,8 @@ from stator.runtime.errors import ActorError, OutgoingTooLong
 from stator.runtime.link.frames import Deliver
 from stator.runtime.websocket import WebSocket
 
+from .visits import dismiss
+
 if TYPE_CHECKING:
     from .connections import Connection
 
@@ -32,6 +34,7 @@ class RawSocket:
         "_connection",
         "_current",
         "_inbox",
+        "_is_dismissing",
         "_is_leaving",
         "_outstanding",
         "_parked",
@@ -54,6 +57,7 @@ class RawSocket:
         self._room: asyncio.Future[None] | None = None
         self._outstanding = 0
         self._is_leaving = False
+        self._is_dismissing = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -88,6 +92,14 @@ class RawSocket:
         self._is_leaving = True
         if self._parked is not None and self._task is not None:
             self._task.cancel()
+
+    def dismiss_after(self, seconds: float) -> None:
+        """Begin ``on_disconnect`` when the handler has ended, or after ``seconds``."""
+        if self._task is None or self._task.done():
+            dismiss(self._connection)
+        else:
+            self._is_dismissing = True
+            asyncio.get_running_loop().call_later(seconds, dismiss, self._connection)
 
     def cancel(self) -> None:
         """End the handler now."""
@@ -129,7 +141,7 @@ class RawSocket:
         while self._outstanding >= WINDOW_BYTES and self._ws.close_code is None:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
-        if self._ws.close_code is not None or self._is_leaving:
+        if self._ws.close_code is not None or connection.is_over:
             return
         self._outstanding += len(data)
         header = Deliver(connection.number, -1, isinstance(message, str))
@@ -155,6 +167,8 @@ class RawSocket:
             if not self._is_leaving:
                 connection.close(1000, "")
         finally:
+            if self._is_dismissing:
+                dismiss(connection)
             cell.leave()
             cell.shard.capture_quietly(cell)
 

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from .connections import Connection
 
 
+FLOOD = 2
+"""Events are left out when the backlog is so many times what stops requests."""
+
+
 class Limits:
     """The limits a worker applies itself; the gateway applies the others before."""
 
@@ -86,6 +90,7 @@ class Shard:
         self.runner = worker.runner
         self.limits = worker.limits
         self._backlog = worker.backlog
+        self._is_flooded = False
         self.spawn = worker.spawn
         self.find_gateway = worker.find_gateway
         self.log = log
@@ -254,6 +259,19 @@ class Shard:
             self._loop.call_soon(self.flush, cell)
         cell.unsent.append((cell, port, header, payload))
 
+    def leaves_out_events(self, cell: Cell) -> bool:
+        """Whether the worker has made so much output that events are left out.
+
+        Requests wait while its backlog is full, but an actor may send from a loop of its own.
+        """
+        if self._backlog.size <= FLOOD * self._backlog.limit:
+            self._is_flooded = False
+            return False
+        if not self._is_flooded:
+            self._is_flooded = True
+            cell.log.warning("events are left out: nobody takes them as fast as they are sent")
+        return True
+
     def flush(self, cell: Cell) -> None:
         """Capture the actor's changes and let what it emitted follow them."""
         if cell.unsent is not None and cell.status is not Status.GONE:
@@ -348,6 +366,8 @@ class Shard:
             lose(output)
         for cell in batch.gated:
             suspend_connections(cell)
+            for task in list(cell.tasks):
+                task.cancel()
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_exception(StorageUnavailable())

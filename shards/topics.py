@@ -88,7 +88,7 @@ class Topics:
         Raises ``actor.output_not_serializable``.
         """
         topic = self._topics.get(name)
-        if topic is None:
+        if topic is None or cell.shard.leaves_out_events(cell):
             return
         for (encoding, version), by_link in topic.grouped().items():
             data = encode_to_client(encoding, version, Event(name, args))

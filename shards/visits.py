@@ -25,6 +25,7 @@ from stator.runtime.link.frames import RequestHead
 from stator.runtime.raw_http import BodySource, Request
 
 from .hook_budget import run_hook
+from .lifecycle import Status
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -216,7 +217,7 @@ def dismiss(visit: Visit) -> None:
     A plain one runs to its end here, so that the visitor's next call sees what it did; an
     ``async`` one goes on in the background. What it raises is logged.
     """
-    if not visit.is_admitted:
+    if not visit.is_admitted or visit.cell.status is Status.GONE:
         return
     visit.is_admitted = False
     cell, conn = visit.cell, visit.conn

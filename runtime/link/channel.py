@@ -161,7 +161,10 @@ class Channel(asyncio.Protocol):
         self._stalled = frames
         if self.is_open and self._transport is not None:
             self._transport.pause_reading()
-        backlog.wait(lambda: self._call_soon(self._go_on))
+        backlog.wait(self._go_on_soon)
+
+    def _go_on_soon(self) -> None:
+        self._call_soon(self._go_on)
 
     def _go_on(self) -> None:
         frames, self._stalled = self._stalled, None
