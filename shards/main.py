@@ -33,7 +33,7 @@ from .store.database import ShardDamaged, ShardFile
 from .store.reader import Reader
 from .store.sqlite_store import SqliteStore
 
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.00005
 """How long the event loop may keep the interpreter from the writer threads. With the default of
 5 ms every step of a transaction can cost that much on a busy worker (docs/storage.md)."""
 FAREWELL_PART = 1 / 6
