@@ -34,11 +34,24 @@ def opcode_of(encoding: Encoding) -> int:
 
 def calls(encoding: Encoding, action: str, args: list[object], count: int) -> list[bytes]:
     """Return frames that call an action, equal but for their ids and all of one size."""
-    messages = (ActionRequest(FIRST_ID + n, action, args) for n in range(count))
+    payloads = call_payloads(encoding, action, args, count)
+    return [client_frame(payload, opcode_of(encoding)) for payload in payloads]
+
+
+def call_payloads(encoding: Encoding, action: str, args: list[object], count: int) -> list[bytes]:
+    """Return the messages of these frames; their ids follow one another from :data:`FIRST_ID`."""
     return [
-        client_frame(encode_to_server(encoding, VERSION, message), opcode_of(encoding))
-        for message in messages
+        encode_to_server(encoding, VERSION, ActionRequest(FIRST_ID + number, action, args))
+        for number in range(count)
     ]
+
+
+def id_of(message: bytes) -> int:
+    """Return the id of a call in BARE, or of the answer to one: a number of two bytes.
+
+    It comes at the same place in both, so that reading either is the same work.
+    """
+    return message[_BARE_HEAD] & 0x7F | message[_BARE_HEAD + 1] << 7
 
 
 def subscription(encoding: Encoding) -> bytes:

@@ -16,7 +16,7 @@ from .http_actions import Length, alternate
 from .memory import settled_kib, total_kib, watch
 from .plaza import NEWS_SIZE
 from .realtime_bare import ECHO, SQUARE
-from .realtime_load import Begin, Call, Close, Drain, Load, Open, Outcome, Shout
+from .realtime_load import AIOHTTP, LIGHT, Begin, Call, Close, Drain, Load, Open, Outcome, Shout
 from .report import Row, Target, compare
 from .subjects import ROOT, BareRealtime, Server, Service, data_directory
 
@@ -29,7 +29,8 @@ APPLICATION = {
     "application.registry": "benchmarks.plaza:registry",
     "actors.sleep_timeout": 3600,
 }
-READ_ONLY, DURABLE = Target(0.6), Target(0.45)
+TARGETS = {"get": Target(0.6), "increment": Target(0.45)}
+"""Of many calls in flight over one connection in BARE."""
 BROADCAST = Target(0.7)
 IDLE_KIB = Target(20, is_at_most=True)
 NO_GROWTH = Target(1.05, is_at_most=True)
@@ -53,15 +54,17 @@ Pairs = list[tuple[Outcome, Outcome]]
 class Plan:
     """How long and how much to measure."""
 
-    pipelined: Length
+    targeted: Length
+    """Of rates that have a target."""
+    others: Length
+    """Of other rates under full load."""
     sequential: Length
-    broadcast: Length
     opened: int
     stalled_seconds: float
 
 
-FULL = Plan(Length(5, 0.8), Length(3, 0.6), Length(5, 0.8), 1_000, 60.0)
-QUICK = Plan(Length(3, 0.5), Length(2, 0.3), Length(3, 0.5), 300, 5.0)
+FULL = Plan(Length(5, 0.8), Length(3, 0.8), Length(3, 0.6), 1_000, 60.0)
+QUICK = Plan(Length(3, 0.5), Length(2, 0.5), Length(2, 0.3), 300, 5.0)
 
 
 def run(
@@ -73,6 +76,7 @@ def run(
     with Pair(settings) as pair:
         for encoding in (Encoding.BARE,) if hot else (Encoding.BARE, Encoding.CBOR, Encoding.JSON):
             yield from over_one(pair, encoding, plan, hot=hot)
+        yield from with_aiohttp(pair, plan)
         if not hot:
             yield from over_many(pair, plan)
             yield opening(pair, plan)
@@ -116,14 +120,25 @@ def start_service(data: Path, settings: Mapping[str, object]) -> Service:
     return service
 
 
-def hold(server: Server, path: str, encoding: Encoding = Encoding.BARE, params: str = "") -> Load:
+def hold(
+    server: Server,
+    path: str,
+    encoding: Encoding = Encoding.BARE,
+    params: str = "",
+    client: str = LIGHT,
+) -> Load:
     """Return a load generator for a path of a server."""
-    return Load(Begin(port=server.port, path=path, encoding=encoding, params=params))
+    return Load(Begin(port=server.port, path=path, encoding=encoding, params=params), client)
 
 
-def hold_both(pair: Pair, bare_path: str, encoding: Encoding = Encoding.BARE) -> tuple[Load, Load]:
+def hold_both(
+    pair: Pair, bare_path: str, encoding: Encoding = Encoding.BARE, client: str = LIGHT
+) -> tuple[Load, Load]:
     """Return a load generator for the service and one for the bare server."""
-    return hold(pair.service, PATH, encoding), hold(pair.bare, bare_path, encoding)
+    return (
+        hold(pair.service, PATH, encoding, client=client),
+        hold(pair.bare, bare_path, encoding, client=client),
+    )
 
 
 def over_one(pair: Pair, encoding: Encoding, plan: Plan, *, hot: bool) -> Iterator[Row]:
@@ -133,12 +148,14 @@ def over_one(pair: Pair, encoding: Encoding, plan: Plan, *, hot: bool) -> Iterat
         ours.ask(Open(count=1))
         limit.ask(Open(count=1))
         where = f"1 connection, {encoding.name.lower()}"
-        for action, target in (("get", READ_ONLY), ("increment", DURABLE)):
+        is_bare = encoding is Encoding.BARE
+        for action, target in TARGETS.items():
             name = f"{ACTIONS[action]}, {where}, 64 in flight"
-            pairs = round_trips(ours, limit, action, 64, plan.pipelined)
-            yield from rate_rows(name, "actions/s", pairs, target)
-            if encoding is Encoding.BARE:
-                pairs = round_trips(ours, limit, action, 64, plan.pipelined, separately=True)
+            length = plan.targeted if is_bare else plan.others
+            pairs = round_trips(ours, limit, action, 64, length)
+            yield from rate_rows(name, "actions/s", pairs, target if is_bare else None)
+            if is_bare:
+                pairs = round_trips(ours, limit, action, 64, plan.others, separately=True)
                 yield from rate_rows(f"{name}, a write each", "actions/s", pairs)
         for action in () if hot else ACTIONS:
             name = f"{ACTIONS[action]}, {where}, 1 in flight"
@@ -146,6 +163,16 @@ def over_one(pair: Pair, encoding: Encoding, plan: Plan, *, hot: bool) -> Iterat
             yield from rate_rows(name, "actions/s", pairs)
             times = [(one.p99_us / 1e3, other.p99_us / 1e3) for one, other in pairs]
             yield compare(f"{name}: p99", "ms", times)
+
+
+def with_aiohttp(pair: Pair, plan: Plan) -> Iterator[Row]:
+    """Yield the rows of round trips over one connection of an ordinary client, many at a time."""
+    ours, limit = hold_both(pair, ECHO, client=AIOHTTP)
+    with ours, limit:
+        for action, target in TARGETS.items():
+            name = f"{ACTIONS[action]}, 1 connection, bare, 64 in flight, aiohttp client"
+            pairs = round_trips(ours, limit, action, 64, plan.targeted, separately=True)
+            yield from rate_rows(name, "actions/s", pairs, target)
 
 
 def over_many(pair: Pair, plan: Plan) -> Iterator[Row]:
@@ -202,7 +229,7 @@ def opening(pair: Pair, plan: Plan) -> Row:
         return opened
 
     with ours, limit:
-        pairs = alternate(lambda: measure(ours), lambda: measure(limit), plan.broadcast)
+        pairs = alternate(lambda: measure(ours), lambda: measure(limit), plan.others)
     rates = [(one.per_second, other.per_second) for one, other in pairs]
     return compare("connections opened, 32 at a time: rate", "connections/s", rates)
 
@@ -213,9 +240,10 @@ def broadcast(pair: Pair, listeners: int, plan: Plan) -> Iterator[Row]:
     with ours, limit:
         for load in (ours, limit):
             gather(load, listeners)
-        yield from deliveries(ours, limit, listeners, 4, plan.broadcast)
+        length = plan.targeted if listeners == TARGET_LISTENERS else plan.others
+        yield from deliveries(ours, limit, listeners, 4, length)
         if listeners == TARGET_LISTENERS:
-            yield from deliveries(ours, limit, listeners, 1, plan.broadcast)
+            yield from deliveries(ours, limit, listeners, 1, length)
         for load in (ours, limit):
             load.ask(Close())
 

@@ -1,7 +1,8 @@
 """What connections are told to do: the load generator's process and its commands.
 
-:class:`Load` starts :mod:`.realtime_client` and writes each command to it as a line of JSON; an
-outcome comes back when it is done. Between commands the process answers pings.
+:class:`Load` starts :mod:`.realtime_client`, or the client it is told, and writes each command to
+it as a line of JSON; an outcome comes back when it is done. Between commands the process answers
+pings.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ import msgspec
 from stator.runtime.protocol.encoding import Encoding
 
 from .subjects import ROOT
+
+LIGHT = "benchmarks.realtime_client"
+"""The client that costs as little as a client can; knows every command."""
+AIOHTTP = "benchmarks.realtime_aiohttp"
+"""The client as people write it: one connection in BARE, open from the start; knows ``Call``."""
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,9 +102,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Load:
     """A load generator in a process of its own; as a context it ends with its connections."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, client: str = LIGHT) -> None:
+        """``client`` is the module to run, :data:`LIGHT` or :data:`AIOHTTP`."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.realtime_client"],
+            [sys.executable, "-m", client],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
