@@ -39,8 +39,12 @@ from .web_socket_frames import Closing
 
 UNSUPPORTED_DATA = 1003
 
-_ENCODINGS = {None: Encoding.JSON, "json": Encoding.JSON, "cbor": Encoding.CBOR}
-_ENCODINGS |= {"bare": Encoding.BARE}
+_ENCODINGS = {
+    None: Encoding.JSON,
+    "json": Encoding.JSON,
+    "cbor": Encoding.CBOR,
+    "bare": Encoding.BARE,
+}
 
 
 class Upgrades:

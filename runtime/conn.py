@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from .declarations import Event
 
@@ -11,7 +11,8 @@ class ConnHost(Protocol):
     """What a connection needs of the place its actor lives in."""
 
     def send_event(self, conn: Conn, event: Event[Any] | str, args: tuple[Any, ...]) -> None: ...
-    def touch(self, conn: Conn) -> None: ...
+    def read_state(self) -> Any: ...
+    def write_state(self, value: Any) -> None: ...
     async def disconnect(self, conn: Conn, reason: str | None) -> None: ...
 
 
@@ -22,7 +23,7 @@ class Conn:
     that carries a single call or raw HTTP request lives as long as that.
     """
 
-    __slots__ = ("_host", "_params", "_state", "id", "is_hibernatable")
+    __slots__ = ("_host", "_params", "id", "is_hibernatable")
 
     id: str
     """A UUID; the same across hibernation, a new one after the client connected again."""
@@ -32,7 +33,6 @@ class Conn:
     def __init__(self, host: ConnHost, conn_id: str, params: Any, *, is_hibernatable: bool) -> None:
         self._host = host
         self._params = params
-        self._state: Any = None
         self.id = conn_id
         self.is_hibernatable = is_hibernatable
 
@@ -47,14 +47,12 @@ class Conn:
 
         Changes, however deep, are kept with the connection; on disk too if it can hibernate.
         """
-        self._host.touch(self)
-        return self._state
+        return self._host.read_state()
 
     @state.setter
     def state(self, value: Any) -> None:
         """Replace the state as a whole."""
-        self._host.touch(self)
-        self._state = value
+        self._host.write_state(value)
 
     def send(self, event: Event[Any] | str, *args: Any) -> None:
         """Send an event to this connection, whatever it subscribed to; returns at once.
@@ -71,9 +69,8 @@ class Conn:
         A connection that is closed already stays as it is. Raises ``TypeError`` for a reason that
         is no ``str``.
         """
-        given: object = reason
-        if not isinstance(given, str | None):
-            raise TypeError(f"the reason of a close is a str, not {given!r}")
+        if not isinstance(cast(object, reason), str | None):
+            raise TypeError(f"the reason of a close is a str, not {reason!r}")
         await self._host.disconnect(self, reason)
 
     def __repr__(self) -> str:

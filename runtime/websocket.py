@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from .conn import Conn
@@ -79,9 +79,8 @@ class WebSocket:
         On a closed socket it is dropped. Raises ``message.outgoing_too_long``, and ``TypeError``
         for anything else than text and bytes.
         """
-        given: object = message
-        if not isinstance(given, str | bytes | bytearray | memoryview):
-            raise TypeError(f"a message is str or bytes, not {type(given).__name__}")
+        if not isinstance(cast(object, message), str | bytes | bytearray | memoryview):
+            raise TypeError(f"a message is str or bytes, not {type(message).__name__}")
         await self._host.send(message)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -90,8 +89,7 @@ class WebSocket:
         ``reason`` is cut to 123 bytes (RFC 6455, 5.5.1). Raises ``TypeError`` for a code that is
         no ``int`` or a reason that is no ``str``.
         """
-        given: tuple[object, object] = (code, reason)
-        if not (isinstance(given[0], int) and isinstance(given[1], str)):
+        if not (isinstance(cast(object, code), int) and isinstance(cast(object, reason), str)):
             raise TypeError(f"a close has an int and a str, not {code!r} and {reason!r}")
         if code != 1000 and not 3000 <= code <= 4999 and code not in _MAY_BE_SENT:
             raise ValueError(f"{code} is not a close code: 1000, 1001-1014 or 3000-4999")

@@ -378,7 +378,7 @@ class Connection(Visit):
         else:
             self.cell.shard.emit(self.cell, self, self.as_delivery(), data)
 
-    def touch(self, conn: Conn) -> None:
+    def touch(self) -> None:
         """Note that the state of the connection may change from here on."""
         if self.tracker is not None:
             self.cell.touched[self] = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from stator.runtime.awaiting import result_of
 from stator.runtime.calling import CALLER
@@ -213,7 +213,7 @@ class Exchange(Visit):
         token = CALLER.set(self)
         try:
             async for chunk in body:
-                if not isinstance(chunk, bytes | bytearray | memoryview):
+                if not isinstance(cast(object, chunk), bytes | bytearray | memoryview):
                     raise TypeError(f"a streamed body gave {type(chunk).__name__}, not bytes")
                 await self._send_parts(bytes(chunk))
         finally:

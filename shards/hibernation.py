@@ -82,7 +82,7 @@ def store(connection: Connection) -> None:
     if cell.definition.has_conn_state:
         connection.tracker = StateTracker(cell.definition.conn_state_codec)
         assert connection.conn is not None
-        connection.state_image = connection.tracker.capture(connection.conn._state)
+        connection.state_image = connection.tracker.capture(connection.conn_state)
     assert connection.head is not None
     opened = _encode(
         OpenedImage(
@@ -141,9 +141,9 @@ def capture_touched(cell: Cell) -> None:
         if tracker is None or conn is None:
             continue
         try:
-            image = tracker.capture(conn._state)
+            image = tracker.capture(connection.conn_state)
         except StateNotSerializable:
-            conn._state = tracker.last_value()
+            connection.conn_state = tracker.last_value()
             raise
         if image is not None:
             connection.state_image = image
@@ -193,9 +193,9 @@ def _restore(cell: Cell, row: ConnectionRow, make: type[Connection]) -> None:
     if cell.definition.has_conn_state:
         connection.tracker = StateTracker(cell.definition.conn_state_codec)
         if changing.state is None:
-            conn._state = cell.definition.initial_conn_state()
+            connection.conn_state = cell.definition.initial_conn_state()
         else:
-            conn._state = connection.tracker.restore(changing.state)
+            connection.conn_state = connection.tracker.restore(changing.state)
         connection.state_image = changing.state
     connection.is_admitted = True
     cell.visits[conn.id] = connection

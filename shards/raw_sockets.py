@@ -125,7 +125,7 @@ class RawSocket:
         connection = self._connection
         self._current, message = self._inbox.popleft()
         self._ws.message_index = connection.last_index = self._current
-        connection.touch(self._ws.conn)  # the handler may have kept its state from before
+        connection.touch()  # the handler may have kept its state from before
         return message
 
     async def send(self, message: str | bytes) -> None:

@@ -276,8 +276,7 @@ class Shard:
         """Capture the actor's changes and let what it emitted follow them."""
         if cell.unsent is not None and cell.status is not Status.GONE:
             self.capture_quietly(cell)
-            if cell.unsent is not None:
-                self._send_unsent(cell)
+            self._send_unsent(cell)
 
     def _send_unsent(self, cell: Cell) -> None:
         unsent, cell.unsent = cell.unsent, None

@@ -93,7 +93,7 @@ def _store_all(cell: Cell) -> None:
         if connection.raw is not None:
             remember(connection)  # the index of its last message
         if connection.conn is not None:
-            connection.touch(connection.conn)  # somebody may have kept its state
+            connection.touch()  # somebody may have kept its state
     cell.shard.flush(cell)
     cell.shard.capture_quietly(cell)
     cell.shard.save_deferred()

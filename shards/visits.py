@@ -38,7 +38,7 @@ class Visit:
     the host of its :class:`~stator.runtime.conn.Conn`.
     """
 
-    __slots__ = ("_conn", "_params", "_request", "cell", "head", "is_admitted")
+    __slots__ = ("_conn", "_params", "cell", "conn_state", "head", "is_admitted", "shown_request")
 
     is_hibernatable = False
     is_socket = False
@@ -54,7 +54,9 @@ class Visit:
         """Whether :func:`admit` let it in, so that :func:`dismiss` has something to undo."""
         self._params = params
         self._conn: Conn | None = None
-        self._request: Request | None = None
+        self.conn_state: Any = None
+        """What the actor's code reads as the state of the connection."""
+        self.shown_request: Request | None = None
 
     # -- runtime.calling.Caller
 
@@ -68,7 +70,7 @@ class Visit:
 
     @property
     def request(self) -> Request | None:
-        return self._request
+        return self.shown_request
 
     def make_request(self, body: BodySource | None = None) -> Request | None:
         """Return the request that brought the visit, if this kind of visit has one."""
@@ -86,7 +88,7 @@ class Visit:
 
     def show(self, request: Request) -> None:
         """Let the actor's code that runs for the visit find ``request`` as ``self.request``."""
-        self._request = request
+        self.shown_request = request
 
     # -- its connection
 
@@ -117,7 +119,17 @@ class Visit:
         check_payload(declared, args)
         self.cell.log.debug("event for a visitor that cannot get any", name=name, conn=conn.id)
 
-    def touch(self, conn: Conn) -> None:
+    def read_state(self) -> Any:
+        """Return the state of the connection, which may change from here on."""
+        self.touch()
+        return self.conn_state
+
+    def write_state(self, value: Any) -> None:
+        """Replace the state of the connection."""
+        self.touch()
+        self.conn_state = value
+
+    def touch(self) -> None:
         """Note that the state of the connection may change from here on."""
 
     async def disconnect(self, conn: Conn, reason: str | None) -> None:
@@ -173,7 +185,7 @@ async def admit(visit: Visit, conn_id: str | None = None) -> None:
     definition = cell.definition
     settings = definition.settings
     token = CALLER.set(visit)
-    visit._request = visit.make_request()
+    visit.shown_request = visit.make_request()
     try:
         params = visit.decode_params()
         if "on_before_connect" in definition.hooks:
@@ -193,7 +205,7 @@ async def admit(visit: Visit, conn_id: str | None = None) -> None:
                 visit.is_admitted = False
                 raise
     finally:
-        visit._request = None
+        visit.shown_request = None
         CALLER.reset(token)
 
 
@@ -205,7 +217,7 @@ def admit_plain(visit: Visit, conn_id: str | None = None) -> None:
 
 def _let_in(visit: Visit, conn_id: str | None, state: Any) -> Conn:
     conn = visit.make_conn(conn_id)
-    conn._state = state
+    visit.conn_state = state
     visit.cell.visits[conn.id] = visit
     visit.is_admitted = True
     return conn
@@ -226,7 +238,7 @@ def dismiss(visit: Visit) -> None:
     if "on_disconnect" not in cell.definition.hooks:
         return
     token = CALLER.set(visit)
-    visit._request = visit.make_request()
+    visit.shown_request = visit.make_request()
     hook: Any = cell.actor
     try:
         result = hook.on_disconnect(conn)

@@ -136,7 +136,9 @@ def test_every_kind_of_frame_has_its_own_tag() -> None:
 
 
 def is_frame_kind(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Frame) and kind not in (Frame, frames.Addressed)
+    return (
+        isinstance(kind, type) and issubclass(kind, Frame) and kind not in (Frame, frames.Addressed)
+    )
 
 
 STREAM = b"".join(encode_frame(frame, bytes([n]) * n) for n, frame in enumerate(EXAMPLES))
