@@ -88,7 +88,7 @@ class Cell:
         """Who is in ``self.conns``, by connection id."""
         self.calls: dict[ActionCaller, RunningAction] = {}
         """The actions that are awaited."""
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: dict[asyncio.Task[None], None] = {}
         """What serves raw HTTP requests and is cancelled when the grace period is over."""
         self.topics = Topics()
         self.touched: dict[Connection, None] = {}
@@ -186,8 +186,8 @@ class Cell:
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Let ``task`` be cancelled when the grace period of a stop is over."""
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = None
+        task.add_done_callback(self.tasks.pop)
 
     @property
     def generation(self) -> int:

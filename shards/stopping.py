@@ -112,10 +112,10 @@ async def _wind_down(cell: Cell, hook: str) -> None:
         for connection in connections_of(cell):
             if connection.raw is not None:
                 connection.raw.cancel()
-        await _cancel(cell.tasks)
+        await _cancel(list(cell.tasks))
 
 
-async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     """Cancel what serves raw requests and let it answer its clients."""
     for task in tasks:
         task.cancel()
