@@ -60,6 +60,14 @@ class Calls:
             raise UnexpectedFrame(f"{number} was not called: {message[:400]!r}")
         self._waiting.remove(number)
         self.done += 1
+        self._tell_end()
+
+    def stop(self) -> None:
+        """Want no more calls; ``all_answered`` is set when none waits any more."""
+        self.is_over = True
+        self._tell_end()
+
+    def _tell_end(self) -> None:
         if self.is_over and not self._waiting:
             self.all_answered.set()
 
@@ -100,7 +108,7 @@ class Client:
         before = calls.done
         await asyncio.sleep(order.seconds)
         outcome = span.outcome(calls.done - before)
-        calls.is_over = True
+        calls.stop()
         async with asyncio.timeout(DEADLINE):
             await calls.all_answered.wait()
         return outcome

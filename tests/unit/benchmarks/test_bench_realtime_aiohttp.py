@@ -77,12 +77,17 @@ def test_a_message_of_another_kind_ends_the_run(calls: Calls) -> None:
 def test_the_last_answer_after_the_end_is_told(calls: Calls) -> None:
     calls.take()
     calls.take()
-    calls.is_over = True
+    calls.stop()
     told: list[bool] = []
     for number in (1000, 1001):
         calls.resolve(answer(number))
         told.append(calls.all_answered.is_set())
     assert told == [False, True]
+
+
+def test_an_end_without_waiting_calls_is_told_at_once(calls: Calls) -> None:
+    calls.stop()
+    assert calls.all_answered.is_set()
 
 
 def test_calls_are_echoed_to_order_after_order(bare: BareRealtime) -> None:
