@@ -21,6 +21,7 @@ from stator.runtime.link.frames import (
     ExchangeAborted,
     Fanout,
     Message,
+    OpenConnection,
     Opened,
     RequestHead,
     ResponseHead,
@@ -87,6 +88,8 @@ class Client:
         self.encoding = encoding
         self.kind = kind
         self.version = COMMON_VERSION if encoding is Encoding.BARE else 0
+        self.opening: tuple[OpenConnection, bytes]
+        """What the worker was asked."""
         self.actor_id = ""
         """Known once it is open."""
         self.acknowledged: list[int] = []

@@ -104,10 +104,11 @@ async def asleep(local: LocalEngine) -> None:
     await wait_until(lambda: not local.is_awake("room"), "it sleeps")
 
 
-async def suspended(client: Client) -> None:
-    """Take what the client gets until its actor has left memory."""
-    while not isinstance((await client.next()).header, Suspended):
-        pass
+async def suspended(*clients: Client) -> None:
+    """Take what the clients get until their actor has left memory."""
+    for client in clients:
+        while not isinstance((await client.next()).header, Suspended):
+            pass
 
 
 async def woken(gateway: Gateway, *clients: Client) -> None:

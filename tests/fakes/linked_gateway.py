@@ -127,9 +127,13 @@ class Gateway:
             "ray",
             head or make_head("/connect"),
         )
-        data = b"" if params is None else msgspec.json.encode(params)
-        self.say(opening, data)
+        client.opening = opening, b"" if params is None else msgspec.json.encode(params)
+        self.open_again(client)
         return client
+
+    def open_again(self, client: Client) -> None:
+        """Ask for the same connection, as a gateway does that was not told that it is open."""
+        self.say(*client.opening)
 
     async def connect(self, name: str, key: KeyLike = (), **options: Any) -> Client:
         """Open a connection and return it once its client may use it."""

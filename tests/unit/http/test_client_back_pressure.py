@@ -228,6 +228,79 @@ async def test_replies_have_a_bound_too_where_events_are_left_out(short_tmp: Pat
         assert client.ending() == (1008, "ws.client_too_slow")
 
 
+# ------------------------------------------------------ clients that do not read their answers
+
+
+async def _answered(gateway: HeldClients, client: HeldClient, *, unread: int) -> None:
+    """Have a client ask, and answer it while it leaves so many bytes unread."""
+    client.say("question")
+    client.stop_reading(unread)
+    gateway.link.send(Deliver(client.number, 0, True), payload=b"answer")
+    await gateway.link.sync()
+
+
+async def test_a_client_behind_with_its_answers_is_not_read_from(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = await gateway.opened()
+        await _answered(gateway, client, unread=1)
+        assert not client.is_read
+        assert (client.messages(), client.ending()) == ([b"answer"], None)
+
+
+async def test_a_client_behind_is_read_from_once_it_has_caught_up(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = await gateway.opened()
+        await _answered(gateway, client, unread=1)
+        client.read_again()
+        assert client.is_read
+
+
+async def test_further_answers_do_not_have_a_client_behind_read_from(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = await gateway.opened()
+        client.say("0", "1", "2")
+        client.stop_reading(unread=1)
+        was_read: list[bool] = []
+        for frame in (Deliver(client.number, 0, True), Ack(client.number, 1)):
+            gateway.link.send(frame)
+            await gateway.link.sync()
+            was_read.append(client.is_read)
+        assert was_read == [False, False]
+
+
+async def test_a_client_that_caught_up_with_too_much_unanswered_waits_on(short_tmp: Path) -> None:
+    async with held_clients(short_tmp, unanswered_messages=3) as gateway:
+        client = await gateway.opened()
+        client.say("0", "1", "2")
+        client.stop_reading(unread=1)
+        gateway.link.send(Deliver(client.number, 0, True), payload=b"answer")
+        await gateway.link.sync()
+        client.read_again()
+        assert not client.is_read
+        gateway.link.send(Ack(client.number, 1))
+        await gateway.link.sync()
+        assert client.is_read
+
+
+async def test_a_client_that_is_behind_with_events_alone_is_read_from(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = await gateway.opened()
+        client.stop_reading(unread=1)
+        gateway.link.send(Deliver(client.number, -1, True), Fanout((client.number,), True))
+        await gateway.link.sync()
+        assert client.is_read
+
+
+async def test_others_are_read_from_while_one_is_behind(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        slow, quick = await gateway.opened(), await gateway.opened()
+        await _answered(gateway, slow, unread=1)
+        assert quick.is_read
+
+
+# ------------------------------------------------------------------------------ raw sockets
+
+
 @pytest.mark.parametrize("drops_events", [True, False])
 async def test_messages_of_raw_sockets_are_never_left_out(
     short_tmp: Path, drops_events: bool

@@ -206,6 +206,51 @@ async def test_the_successor_of_a_worker_lost_while_it_opens_is_asked(short_tmp:
         assert client.phase == "open"
 
 
+async def test_a_client_whose_opening_is_asked_again_hears_one_welcome(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = gateway.client()
+        client.open()
+        client.say("early")
+        await gateway.link.next(OpenConnection)
+        gateway.link.close()
+        await gateway.new_link()
+        await gateway.link.next(OpenConnection)
+        gateway.link.send(Opened(client.number, ACTOR, True))
+        gateway.link.send(Deliver(client.number, -1, True), payload=b"welcome")
+        received = await gateway.link.sync()
+        assert client.messages() == [b"welcome"]
+        assert messages_in(received) == [(client.number, 0, b"early")]
+
+
+async def test_an_opening_may_be_asked_more_than_once_again(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = gateway.client()
+        client.open()
+        for _ in range(3):
+            await gateway.link.next(OpenConnection)
+            gateway.link.close()
+            await gateway.new_link()
+        await gateway.link.next(OpenConnection)
+        assert (client.phase, client.heard()) == ("opening", [])
+
+
+async def test_a_successor_that_knows_a_connection_opens_it_once(short_tmp: Path) -> None:
+    async with held_clients(short_tmp) as gateway:
+        client = gateway.client()
+        client.open()
+        client.say("early")
+        await gateway.link.next(OpenConnection)
+        gateway.link.close()
+        await gateway.new_link()
+        await gateway.link.next(OpenConnection)
+        gateway.link.send(client.revived())
+        assert await gateway.link.sync() == []
+        assert client.phase == "opening"
+        gateway.link.send(Opened(client.number, ACTOR, True))
+        assert messages_in(await gateway.link.sync()) == [(client.number, 0, b"early")]
+        assert client.phase == "open"
+
+
 async def test_a_worker_lost_right_after_it_opened(short_tmp: Path) -> None:
     async with held_clients(short_tmp) as gateway:
         client = gateway.client()

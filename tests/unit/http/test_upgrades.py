@@ -320,6 +320,25 @@ async def test_a_token_may_stand_in_path_query_or_subprotocol(
         assert await _asked(gateway, path, "rivet", *protocols)
 
 
+@pytest.mark.parametrize("line", ["authorization: Bearer s3cret/x", "x-rivet-token: s3cret/x"])
+@pytest.mark.parametrize("path", [CONNECT, f"{DIRECT}/websocket/a"])
+async def test_a_token_may_stand_in_a_header(short_tmp: Path, line: str, path: str) -> None:
+    async with public_port(short_tmp, GUARDED) as gateway:
+        client = await gateway.client()
+        client.upgrade(path, "rivet", lines=(line,))
+        assert await gateway.link.next(OpenConnection)
+
+
+@pytest.mark.parametrize("line", ["authorization: Bearer s3cret/x", "x-rivet-token: s3cret/x"])
+async def test_a_token_in_a_header_does_not_excuse_a_wrong_one(short_tmp: Path, line: str) -> None:
+    async with public_port(short_tmp, GUARDED) as gateway:
+        client = await gateway.client()
+        client.upgrade(CONNECT, "rivet", "rivet_token.wrong", lines=(line,))
+        await client.head()
+        code, reason = await client.ending()
+        assert (code, reason.partition("#")[0]) == (1011, "auth.forbidden")
+
+
 @pytest.mark.parametrize(
     ("path", "protocols", "expected"),
     [

@@ -28,7 +28,7 @@ from tests.fakes.hibernating_room import (
     suspended,
     woken,
 )
-from tests.fakes.linked_gateway import linked_engine
+from tests.fakes.linked_gateway import Gateway, linked_engine
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.store_media import Medium, MemoryMedium, SqliteMedium
 
@@ -123,6 +123,34 @@ async def test_a_destroyed_actor_leaves_no_connection_behind(medium: Medium) -> 
         answer = (await gateway.wake(client.actor_id).next()).header
         assert isinstance(answer, Refusal)
         assert (answer.group, answer.code) == ("actor", "not_found")
+
+
+async def test_an_actor_destroyed_asleep_closes_the_sockets_of_its_connections(
+    medium: Medium,
+) -> None:
+    async with linked_engine(medium.open(), use=USE) as (local, gateway):
+        clients = [await connected(gateway) for _ in range(3)]
+        await asleep(local)
+        await suspended(*clients)
+        await local.destroy(clients[0].actor_id)
+        assert [await client.closed() for client in clients] == [(1000, "")] * 3
+        assert disconnects() == 0
+        assert not local.is_awake("room")
+
+
+async def test_an_actor_destroyed_asleep_closes_sockets_at_each_gateway_that_is_there() -> None:
+    async with linked_engine(use=USE) as (local, gateway):
+        other_gateway, lost_gateway = Gateway(local, "1-other"), Gateway(local, "2-lost")
+        clients = [await connected(each) for each in (gateway, other_gateway, lost_gateway)]
+        await asleep(local)
+        await suspended(*clients)
+        lost_gateway.lose()
+        await local.destroy(clients[0].actor_id)
+        here, there, nowhere = clients
+        assert [await here.closed(), await there.closed()] == [(1000, "")] * 2
+        assert gateway.of(CloseConnection) == [CloseConnection(here.number, 1000, "")]
+        assert other_gateway.of(CloseConnection) == [CloseConnection(there.number, 1000, "")]
+        assert nowhere.inbox.take_all() == []
 
 
 # -- waking

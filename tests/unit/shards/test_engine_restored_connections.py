@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stator import Actor, Conn, action
+from stator import Actor, Conn, Options, WebSocket, action
 from stator.runtime.link.frames import (
     Opened,
     Refusal,
@@ -262,3 +262,59 @@ async def test_a_client_that_leaves_after_a_failed_start_disconnects_at_the_next
         await gateway.wake(client.actor_id).next()
         client.leave()
         assert SEEN == [(False, 0)]
+
+
+# -- workers that die before the client was told that it is open
+
+
+async def test_a_stored_connection_that_is_opened_again_runs_no_hook_twice(medium: Medium) -> None:
+    async with linked_engine(medium.open(), use=USE) as (_, gateway):
+        client = await gateway.connect("room", params="p")
+    SEEN.clear()
+    async with linked_engine(medium.open(), use=USE) as (local, gateway):
+        gateway.adopt(client)
+        gateway.open_again(client)
+        assert await client.next() == (Revive(client.number, client.conn_id), b"")
+        assert (await client.opened()).is_hibernatable
+        assert [("on_wake", [client.conn_id])] == SEEN
+        assert await call(client, "describe") == [client.conn_id, "p", ""]
+        assert list(local.actor("room").conns) == [client.conn_id]
+
+
+async def test_a_connection_that_was_not_stored_is_opened_as_a_new_one() -> None:
+    store = MemoryStore()
+    async with linked_engine(store, use=USE) as (local, gateway):
+        await local.call("room", "get")
+        before = store.disk.copy()
+        client = await gateway.connect("room")
+    SEEN.clear()
+    async with linked_engine(MemoryStore(before), use=USE) as (local, gateway):
+        gateway.adopt(client)
+        gateway.open_again(client)
+        await client.opened()
+        assert SEEN.count("on_connect") == 1
+        assert gateway.of(Revive) == []
+
+
+async def test_a_raw_socket_that_is_opened_again_has_one_handler(medium: Medium) -> None:
+    class Raw(Actor):
+        options = Options(can_hibernate_websocket=True)
+
+        async def on_websocket(self, ws: WebSocket) -> None:
+            SEEN.append(("begin", ws.restored))
+            async for message in ws:
+                await ws.send(message)
+
+    async with linked_engine(medium.open(), use={"raw": Raw}) as (local, gateway):
+        client = await gateway.connect_raw("raw")
+        await local.engine.drain()
+        await suspended(client)
+    SEEN.clear()
+    async with linked_engine(medium.open(), use={"raw": Raw}) as (_, gateway):
+        gateway.adopt(client)
+        gateway.open_again(client)
+        assert isinstance((await client.next()).header, Revive)
+        await client.opened()
+        client.send("still there?")
+        assert await client.listen() == "still there?"
+        assert SEEN == [("begin", True)]

@@ -251,3 +251,43 @@ async def test_a_gate_that_takes_part_in_sleep_is_waited_for() -> None:
         gate.set()
         await wait_until(lambda: not local.is_awake("room"), "it sleeps")
         assert client.acknowledged == [index]
+
+
+class Hasty(Room):
+    options = Options(on_before_connect_timeout=0.01)
+
+
+async def test_a_gate_that_does_not_decide_in_time_closes_the_connection() -> None:
+    async with linked_engine(use={"room": Hasty}) as (local, gateway):
+        _close_gate()
+        client = await gateway.connect("room", params=True)
+        client.subscribe("slow")
+        said = await client.hear()
+        assert isinstance(said, ErrorMessage)
+        assert said.action_id is None
+        assert await client.closed() == (1011, f"{said.error.group}.{said.error.code}")
+        assert list(local.actor("room").conns) == []
+        assert "can_subscribe failed" in local.log.events()
+
+
+async def test_what_waits_behind_a_gate_that_does_not_decide_is_not_done() -> None:
+    async with linked_engine(use={"room": Hasty}) as (local, gateway):
+        _close_gate()
+        client = await gateway.connect("room", params=True)
+        client.subscribe("slow")
+        client.call(1, "tell", "free")
+        await client.hear()
+        await client.closed()
+        assert client.inbox.take_all() == []
+        assert client.acknowledged == []
+        assert await local.call("room", "get") == 0
+
+
+async def test_a_gate_that_does_not_decide_no_longer_keeps_its_actor_busy() -> None:
+    async with linked_engine(use={"room": Hasty}) as (local, gateway):
+        _close_gate()
+        client = await gateway.connect("room", params=True)
+        client.subscribe("slow")
+        await client.hear()
+        host: Any = local.actor("room")._host
+        assert host.running == 0
