@@ -10,12 +10,10 @@ Rule 3. Everything it sends goes through the output gate of its shard, so it is 
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stator.runtime.actor import Actor
-from stator.runtime.awaiting import result_of
 from stator.runtime.calling import CALLER
 from stator.runtime.conn import Conn
 from stator.runtime.declarations import Event
@@ -56,6 +54,7 @@ from stator.runtime.raw_http import BodySource, Request
 from stator.runtime.state_codec import StateTracker
 
 from .hibernation import forget, read_head, remember
+from .hook_budget import within
 from .lifecycle import Status
 from .visits import Visit, dismiss
 
@@ -223,8 +222,7 @@ class Connection(Visit):
     async def _await_verdict(self, name: str, verdict: Any, index: int) -> None:
         seconds = self.cell.definition.settings.on_before_connect_timeout
         try:
-            async with asyncio.timeout(seconds):
-                verdict = await result_of(verdict)
+            verdict = await within("can_subscribe", seconds, verdict)
         except BaseException as error:  # as above
             verdict = error
         finally:
@@ -371,6 +369,8 @@ class Connection(Visit):
         payload = check_payload(declared, args)
         if self.kind is ConnectionKind.RAW or self.is_over:
             self.cell.log.debug("event for a connection that gets none", name=name, conn=conn.id)
+            return
+        if self.cell.shard.leaves_out_events(self.cell):
             return
         data = encode_to_client(self.encoding, self.version, EventMessage(name, payload))
         if len(data) > self.cell.runner.max_message_bytes:

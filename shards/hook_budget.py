@@ -23,10 +23,15 @@ async def run_hook(cell: Cell, hook: str, seconds: float, *arguments: Any) -> An
     result = method(cell.actor, *bound)
     if not hasattr(result, "__await__"):
         return result
+    return await within(hook, seconds, result)
+
+
+async def within(hook: str, seconds: float, awaitable: Any) -> Any:
+    """Await what a hook returned. Raises what it raises, or ``actor.callback_timed_out``."""
     budget = asyncio.timeout(seconds)
     try:
         async with budget:
-            return await result_of(result)
+            return await result_of(awaitable)
     except TimeoutError as error:
         if not budget.expired():
             raise  # the hook's own

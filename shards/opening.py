@@ -44,8 +44,6 @@ def open_connection(cell: Cell, opening: OpenConnection, params: bytes, link: Ga
 def _open_again(connection: Connection) -> None:
     """Tell the client of a connection that was stored when a worker died before telling it."""
     _tell_opened(connection)
-    if connection.kind is ConnectionKind.ACTOR:
-        connection.welcome()
 
 
 async def _open_with_hooks(connection: Connection) -> None:
@@ -84,14 +82,16 @@ def _complete(connection: Connection) -> None:
         raise ActorRestarting
     store(connection)
     _tell_opened(connection)
-    if connection.kind is ConnectionKind.ACTOR:
-        connection.welcome()
-    else:
+    if connection.kind is ConnectionKind.RAW:
         serve_raw(connection, restored=False)
 
 
 def _tell_opened(connection: Connection) -> None:
+    """Tell the client, then the gateway: should this worker die in between, the gateway asks its
+    successor to open the connection, and the client hears the same once more, not never."""
     cell = connection.cell
+    if connection.kind is ConnectionKind.ACTOR:
+        connection.welcome()
     opened = Opened(connection.number, cell.actor_id, connection.is_hibernatable)
     cell.shard.answer(cell, connection, opened, b"")
 

@@ -33,8 +33,8 @@ class RawSocket:
     __slots__ = (
         "_connection",
         "_current",
+        "_dismissal",
         "_inbox",
-        "_is_dismissing",
         "_is_leaving",
         "_outstanding",
         "_parked",
@@ -57,7 +57,7 @@ class RawSocket:
         self._room: asyncio.Future[None] | None = None
         self._outstanding = 0
         self._is_leaving = False
-        self._is_dismissing = False
+        self._dismissal: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -98,8 +98,9 @@ class RawSocket:
         if self._task is None or self._task.done():
             dismiss(self._connection)
         else:
-            self._is_dismissing = True
-            asyncio.get_running_loop().call_later(seconds, dismiss, self._connection)
+            self._connection.cell.keep(self._task)  # a stop ends it with its grace period
+            loop = asyncio.get_running_loop()
+            self._dismissal = loop.call_later(seconds, dismiss, self._connection)
 
     def cancel(self) -> None:
         """End the handler now."""
@@ -167,13 +168,16 @@ class RawSocket:
             if not self._is_leaving:
                 connection.close(1000, "")
         finally:
-            if self._is_dismissing:
+            if self._dismissal is not None:
+                self._dismissal.cancel()
                 dismiss(connection)
             cell.leave()
             cell.shard.capture_quietly(cell)
 
     def _fail(self, error: BaseException) -> None:
         connection = self._connection
+        if isinstance(error, asyncio.CancelledError) and self._dismissal is not None:
+            return  # the end of a stop's grace period
         if not isinstance(error, ActorError) or error.status >= 500:
             log = connection.cell.log
             log.error("on_websocket failed", conn=connection.conn_id, exc_info=error)

@@ -1,7 +1,7 @@
 """One end of a link: frames in and out of an asyncio transport.
 
-Frames sent during one turn of the event loop leave in one write at its end, because a system
-call costs more than everything else a small frame needs.
+Frames sent during one turn of the event loop leave in one write at its end, or in a few if they
+are many, because a system call costs more than everything else a small frame needs.
 
 The serving end of a link takes no more requests while the process has made more output than it
 could get rid of (:class:`Backlog`). The calling end always reads: so no two ends wait for each

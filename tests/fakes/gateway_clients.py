@@ -145,12 +145,12 @@ class Client:
         return await self.inbox.next()
 
     async def opened(self) -> Opened:
-        """Return what says that it is open; the first message of the protocol comes with it."""
+        """Return what says that it is open, behind the first message of the protocol."""
+        if self.kind is ConnectionKind.ACTOR:
+            assert isinstance(await self.hear(), Init)
         header = (await self.next()).header
         assert isinstance(header, Opened), header
         self.actor_id = header.actor_id
-        if self.kind is ConnectionKind.ACTOR:
-            assert isinstance(await self.hear(), Init)
         return header
 
     async def hear(self) -> ToClient:

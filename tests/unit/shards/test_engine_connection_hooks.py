@@ -85,11 +85,12 @@ async def test_the_request_has_url_method_and_headers() -> None:
 async def test_the_client_is_told_that_it_is_open_after_thehooks() -> None:
     async with linked_engine(use=USE) as (local, gateway):
         client = gateway.open("watched")
-        opened, _ = await client.next()
+        first = await client.hear()
         assert hooks() == OPENING_HOOKS
         actor_id = local.actor("watched").actor_id
+        assert first == Init(actor_id, client.conn_id)
+        opened, _ = await client.next()
         assert opened == Opened(client.number, actor_id, is_hibernatable=True)
-        assert await client.hear() == Init(actor_id, client.conn_id)
 
 
 @each_opening_hook

@@ -146,6 +146,22 @@ async def test_the_connection_is_out_of_conns_at_once(how: str) -> None:
         assert list(local.actor("careful").conns) == []
 
 
+@pytest.mark.parametrize("ending", ["sleep", "destroy"])
+async def test_a_handler_that_never_ends_costs_no_on_disconnect_when_its_actor_stops(
+    ending: str,
+) -> None:
+    class Stuck(Careful):
+        options = Options(sleep_grace_period=0.01)
+
+    async with linked_engine(use={"stuck": Stuck}) as (local, gateway):
+        client = await gateway.connect_raw("stuck")
+        client.send("hang")
+        await wait_until(lambda: SEEN == ["begin"], "the handler is at work")
+        getattr(local.actor("stuck"), ending)()
+        await wait_until(lambda: not local.is_awake("stuck"), "it is gone")
+        assert SEEN == ["begin", "on_disconnect"]
+
+
 async def test_what_a_handler_sends_while_its_actor_falls_asleep_reaches_the_client() -> None:
     async with linked_engine(use=USE) as (local, gateway):
         client = await gateway.connect_raw("farewell")

@@ -7,7 +7,6 @@ import pytest
 
 from stator import Actor, Conn, Options, WebSocket, action
 from stator.runtime.link.frames import (
-    Opened,
     Refusal,
     Revive,
 )
@@ -198,7 +197,7 @@ async def test_an_opening_that_comes_while_the_actor_sleeps_wakes_it() -> None:
         old = await connected(gateway)
         local.actor("room").sleep()
         new = gateway.open("room")
-        assert isinstance((await new.next()).header, Opened)
+        await new.opened()
         assert sorted(local.actor("room").conns) == sorted([old.conn_id, new.conn_id])
 
 
