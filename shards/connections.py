@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stator.runtime.actor import Actor
 from stator.runtime.calling import CALLER
 from stator.runtime.conn import Conn
 from stator.runtime.declarations import Event
 from stator.runtime.error_views import ErrorView, public_view
-from stator.runtime.errors import InvalidRequest, OutgoingTooLong, StorageUnavailable
+from stator.runtime.errors import InvalidRequest, StorageUnavailable
 from stator.runtime.events import check_payload, resolve_event
 from stator.runtime.link.frames import (
     Ack,
@@ -43,16 +42,15 @@ from stator.runtime.protocol.connection import (
 )
 from stator.runtime.protocol.connection import Event as EventMessage
 from stator.runtime.protocol.encoding import Encoding
-from stator.runtime.protocol.error_bodies import ActorSpecifier
 from stator.runtime.protocol.to_client import (
     decode_to_client,
-    encode_response,
     encode_to_client,
 )
 from stator.runtime.protocol.to_server import decode_to_server
 from stator.runtime.raw_http import BodySource, Request
 from stator.runtime.state_codec import StateTracker
 
+from .connection_calls import ConnectionCall
 from .hibernation import forget, read_head, remember
 from .hook_budget import within
 from .lifecycle import Status
@@ -386,59 +384,3 @@ class Connection(Visit):
     async def disconnect(self, conn: Conn, reason: str | None) -> None:
         """Close the connection for the actor's code."""
         self.close(CLOSE_NORMAL, reason or "")
-
-
-class ConnectionCall:
-    """An action called over a connection; implements :class:`.actions.ActionCaller`."""
-
-    __slots__ = ("cell", "connection", "index", "request_id")
-
-    def __init__(self, connection: Connection, request_id: int, index: int) -> None:
-        """``index`` is that of the client's message."""
-        self.cell = connection.cell
-        self.connection = connection
-        self.request_id = request_id
-        self.index = index
-
-    @property
-    def actor(self) -> Actor:
-        """The actor that serves the call."""
-        return self.cell.actor
-
-    @property
-    def conn(self) -> Conn | None:
-        """The connection it came by."""
-        return self.connection.conn
-
-    @property
-    def request(self) -> None:
-        """Nothing: the request that opened the connection is shown to connection hooks."""
-        return None
-
-    @property
-    def ray_id(self) -> str:
-        """What the log calls the request by."""
-        return self.connection.conn_id
-
-    def encode(self, output: object) -> bytes:
-        """Encode the output. Raises ``actor.output_not_serializable``."""
-        connection = self.connection
-        return encode_response(connection.encoding, connection.version, self.request_id, output)
-
-    def answer(self, body: bytes) -> None:
-        """Send the encoded output, behind the actor's changes."""
-        connection = self.connection
-        self.cell.shard.answer(self.cell, connection, connection.as_delivery(self.index), body)
-
-    def reject(self, view: ErrorView) -> None:
-        """Send an error, behind the actor's changes."""
-        row = self.cell.row
-        specifier: ActorSpecifier | None = ActorSpecifier(row.actor_id, row.generation, row.key)
-        if (view.group, view.code) == OutgoingTooLong.known[:2]:
-            specifier = None  # as the peer has it (client-protocol, 7.6)
-        connection = self.connection
-        message = ErrorMessage(view, self.request_id, specifier)
-        self.answer(encode_to_client(connection.encoding, connection.version, message))
-
-    def drop(self) -> None:
-        """Say nothing: the message was not acknowledged, so the next generation gets it."""
