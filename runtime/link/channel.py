@@ -136,6 +136,7 @@ class Channel(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._transport = None
         self._stalled = None
+        self._is_congested = False  # what is still sent is dropped, and must not count
         self._count_as_gone()
         self._on_lost(self, exc)
 
