@@ -65,6 +65,6 @@ def test_a_client_that_reads_no_answers_costs_its_worker_a_bounded_amount_of_mem
 
 def _still_answers(service: RealService) -> bool:
     try:
-        return service.output("echo", "echo", 2) == 2
+        return bool(service.output("echo", "echo", 2) == 2)
     except TimeoutError:
         return False
