@@ -13,10 +13,14 @@ from .errors import StateNotEnabled, VarsNotEnabled
 
 if TYPE_CHECKING:
     from .conn import Conn
+    from .database import ActorDatabase
     from .handles import ActorClient
     from .keys import Key
     from .log import Logger
+    from .pairs import KeyValueStore
+    from .queues import ActorQueue
     from .raw_http import Request
+    from .schedules import ActorCron, ActorSchedule
 
 T = TypeVar("T")
 
@@ -42,12 +46,23 @@ class Host(Protocol):
     def abort_signal(self) -> asyncio.Event: ...
     @property
     def conns(self) -> Mapping[str, Conn]: ...
+    @property
+    def queue(self) -> ActorQueue: ...
+    @property
+    def schedule(self) -> ActorSchedule: ...
+    @property
+    def cron(self) -> ActorCron: ...
+    @property
+    def kv(self) -> KeyValueStore: ...
+    @property
+    def db(self) -> ActorDatabase: ...
 
     def broadcast(self, event: Event[Any] | str, args: tuple[Any, ...]) -> None: ...
     def sleep(self) -> None: ...
     async def save_state(self) -> None: ...
     def destroy(self) -> None: ...
     def keep_awake(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]: ...
+    def wait_until(self, awaitable: Awaitable[Any]) -> None: ...
 
 
 class Actor:
@@ -137,6 +152,26 @@ class Actor:
         caller = CALLER.get()
         return caller.request if caller is not None and caller.actor is self else None
 
+    @property
+    def queue(self) -> ActorQueue:
+        """The actor's durable queues."""
+        return self._host.queue
+
+    @property
+    def schedule(self) -> ActorSchedule:
+        """Calls of the actor's own actions at a later time, once."""
+        return self._host.schedule
+
+    @property
+    def cron(self) -> ActorCron:
+        """Calls of the actor's own actions again and again."""
+        return self._host.cron
+
+    @property
+    def kv(self) -> KeyValueStore:
+        """Key-value pairs of this actor, durable when a write returns."""
+        return self._host.kv
+
     def broadcast(self, event: Event[Any] | str, *args: Any) -> None:
         """Send an event to every connection subscribed to it; returns at once.
 
@@ -177,7 +212,13 @@ class Actor:
         """
         return self._host.keep_awake(awaitable)
 
+    def wait_until(self, awaitable: Awaitable[Any]) -> None:
+        """Run ``awaitable`` in the background; a graceful stop waits for it, idleness does not.
+
+        What it raises is logged (semantics page, section 2.6).
+        """
+        self._host.wait_until(awaitable)
+
 
 RESERVED.update(name for name in vars(Actor) if not name.startswith("_"))
-RESERVED.update({"state", "conn_state", "vars", "queue", "schedule", "cron", "kv", "db"})
-RESERVED.update({"wait_until", "options", "_host"})
+RESERVED.update({"state", "conn_state", "vars", "db", "options", "_host"})

@@ -404,6 +404,18 @@ class StateNotSerializable(ApplicationError):
     known = ("actor", "state_not_serializable", 500)
 
 
+class StateMutationReentrant(ApplicationError):
+    """`on_state_change` may only read the state; keep what it notes in `self.vars`."""
+
+    known = ("actor", "state_mutation_reentrant", 500)
+
+
+class Aborted(ApplicationError):
+    """The wait was ended because the actor is stopping."""
+
+    known = ("actor", "aborted", 503)
+
+
 class StateUnreadable(ApplicationError):
     """The stored state does not match the actor's state type; give the type defaults or
     migrate it."""
