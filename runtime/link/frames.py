@@ -97,6 +97,29 @@ class Call(Addressed, tag=1, frozen=True):
     """Only for workers whose Hello says ``wants_requests``."""
 
 
+class Publish(Addressed, tag=30, frozen=True):
+    """A message for a queue of one actor; the payload is the client's body.
+
+    Answered by an :class:`Answer`, as a :class:`Call` is.
+    """
+
+    queue: str
+    """Wire name; it wins over one in the body (client-protocol, 6)."""
+    encoding: Encoding
+    ray_id: str
+    input: bytes | None = None
+    """As in a :class:`Call`."""
+    params: bytes | None = None
+    """As in a :class:`Call`."""
+    head: RequestHead | None = None
+    """As in a :class:`Call`."""
+    stored_id: int = 0
+    """The message it became. The worker sets it when a publication that waits for its
+    completion outlives its actor's sleep; nobody else does."""
+    waited_ms: int = 0
+    """How long it had waited by then; set with ``stored_id``."""
+
+
 class CreateActor(Frame, tag=2, frozen=True):
     """Create an actor or, with ``reuse``, find it; answered once its row is durable."""
 
@@ -257,7 +280,7 @@ class ExchangeAborted(Frame, tag=24, frozen=True):
 
 
 class Answer(Frame, tag=16, frozen=True):
-    """An actor's answer to a :class:`Call`; the payload is the response body."""
+    """An actor's answer to a :class:`Call` or :class:`Publish`: the payload is its body."""
 
     id: int
     status: int
@@ -352,7 +375,7 @@ class ResponseHead(Frame, tag=26, frozen=True):
     """Whether the payload is the whole body."""
 
 
-ToActor = Call | OpenConnection | WakeActor | OpenExchange
+ToActor = Call | Publish | OpenConnection | WakeActor | OpenExchange
 """What waits for its actor to be ready."""
 
 ToExchange = BodyPart | BodyCredit | ExchangeAborted
@@ -392,6 +415,10 @@ class ActorRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     started_ms: int | None = None
     slept_ms: int | None = None
     connectable_ms: int | None = None
+    reschedule_ms: int | None = None
+    """When its start, which failed, is tried again."""
+    error: dict[str, Any] | None = None
+    """Why its last start failed; none once a start has gone well (semantics page, 2.12)."""
 
 
 class Created(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -44,6 +44,7 @@ from stator.runtime.link.frames import (
     OpenConnection,
     Opened,
     OpenExchange,
+    Publish,
     Refusal,
     RequestHead,
     Resolution,
@@ -67,6 +68,23 @@ EXAMPLES: list[AnyFrame] = [
     Hello("gateway", 0, 1),
     Call(7, 5, Resolution.GET_OR_CREATE, "default", "room", "a/b", "send", Encoding.CBOR, "ray"),
     Call(8, 5, Resolution.BY_ID, "default", "", "id", "x.y", Encoding.BARE, "r", b"\xa0"),
+    Publish(32, 5, Resolution.GET, "default", "room", "a/b", "jobs", Encoding.JSON, "ray"),
+    Publish(
+        33,
+        5,
+        Resolution.GET_OR_CREATE,
+        "default",
+        "room",
+        "a/b",
+        "jobs",
+        Encoding.BARE,
+        "ray",
+        b"\xa0",
+        b"{}",
+        HEAD,
+        2**40,
+        1500,
+    ),
     CreateActor(9, 1, "default", "room", "/", None, True),
     FindActors(10, (1, 2), "default", "room", None, ("a", "b"), 5, 123),
     ListNames(11, (0,), "default"),
@@ -263,6 +281,6 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 
 
 def test_payload_records_are_arrays() -> None:
-    record = ActorRecord("id", "default", "room", "a", 1)
+    record = ActorRecord("id", "default", "room", "a", 1, error={"crashed": None})
     assert msgspec.msgpack.decode(encode_payload(record), type=ActorRecord) == record
     assert msgspec.msgpack.decode(encode_payload(record)) == [*record.__reduce__()[1]]
