@@ -161,7 +161,7 @@ async def test_done_is_called_on_the_event_loop_and_not_within_commit(medium: Me
 async def test_close_finishes_the_commit_under_way(medium: Medium) -> None:
     with opened(medium) as store:
         outcomes: list[Exception | None] = []
-        store.commit(Writes([new_actor()], {1: b"kept"}), outcomes.append)
+        store.commit(Writes([new_actor()], states={1: b"kept"}), outcomes.append)
     with opened(medium) as again:
         row = await again.find_by_id("id-1")
         assert row is not None

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -18,43 +17,16 @@ from stator.runtime.storage import (
     ActorQuery,
     ActorRow,
     CommitDone,
-    ConnectionRow,
-    DeleteActor,
-    DeleteConnection,
-    InsertActor,
-    InsertConnection,
-    InsertNamespace,
-    MarkDestroyed,
-    Operation,
-    RecordSleep,
-    RecordStart,
-    UpdateConnection,
+    FireRow,
+    PairKey,
+    PairQuery,
+    QueueRows,
     Writes,
 )
+from tests.fakes.memory_disk import MemoryDisk as MemoryDisk
+from tests.fakes.memory_disk import apply, copied, copied_all, in_range
 
 T = TypeVar("T")
-
-
-class Refused(Exception):
-    """A write that the schema does not allow."""
-
-
-@dataclass
-class MemoryDisk:
-    """What survives the store that wrote it."""
-
-    actors: dict[int, ActorRow] = field(default_factory=dict[int, ActorRow])
-    destroyed: frozenset[int] = frozenset()
-    namespaces: dict[str, int] = field(default_factory=dict[str, int])
-
-    def live(self) -> list[ActorRow]:
-        """Return the actors that exist."""
-        return [row for pk, row in self.actors.items() if pk not in self.destroyed]
-
-    def copy(self) -> MemoryDisk:
-        """Return a disk of its own with the same content."""
-        actors = {pk: _copy(row) for pk, row in self.actors.items()}
-        return MemoryDisk(actors, self.destroyed, dict(self.namespaces))
 
 
 class MemoryStore:
@@ -67,8 +39,7 @@ class MemoryStore:
         self.failed: list[Exception] = []
         """Why the others were not."""
         for pk in self.disk.destroyed:
-            del self.disk.actors[pk]
-        self.disk.destroyed = frozenset()
+            self.disk.delete_actor(pk)
         self._next_pk = max(self.disk.actors, default=0) + 1
         self._loop = asyncio.get_running_loop()
         self._under_way: tuple[Writes, CommitDone] | None = None
@@ -130,9 +101,41 @@ class MemoryStore:
     def find_by_id(self, actor_id: str) -> asyncio.Future[ActorRow | None]:
         return self._find(lambda row: row.actor_id == actor_id)
 
+    def find_due(self, until_ms: int) -> asyncio.Future[list[str]]:
+        due = (actor_id for due_ms, actor_id in self.disk.wake_ups() if due_ms <= until_ms)
+        return self._answer(list(dict.fromkeys(due)))
+
+    def next_due(self, after_ms: int) -> asyncio.Future[int | None]:
+        later = (due_ms for due_ms, _ in self.disk.wake_ups() if due_ms > after_ms)
+        return self._answer(next(later, None))
+
+    def load_queues(self, pk: int) -> asyncio.Future[QueueRows]:
+        owned = self.disk.belongings(pk)
+        messages = [owned.messages[each] for each in sorted(owned.messages)]
+        last_id = max(owned.last_id, max(owned.messages, default=0))
+        return self._answer(QueueRows(copied_all(messages), last_id))
+
+    def list_fires(self, pk: int, name: str, limit: int) -> asyncio.Future[list[FireRow]]:
+        fires = self.disk.belongings(pk).fires
+        places = sorted((each for each in fires if each[1] == name), reverse=True)
+        return self._answer(copied_all(fires[place] for place in places[:limit]))
+
+    def get_pairs(self, pk: int, keys: Sequence[bytes]) -> asyncio.Future[list[bytes | str | None]]:
+        pairs = self.disk.belongings(pk).pairs
+        return self._answer([pairs[key].value if key in pairs else None for key in keys])
+
+    def list_pairs(
+        self, pk: int, query: PairQuery
+    ) -> asyncio.Future[list[tuple[PairKey, bytes | str]]]:
+        pairs = self.disk.belongings(pk).pairs
+        keys = [key for key in pairs if in_range(key, query.start, query.end)]
+        keys.sort(reverse=query.reverse)
+        found = [pairs[key] for key in keys[: query.limit]]
+        return self._answer([((each.key, each.is_text), each.value) for each in found])
+
     def list_actors(self, query: ActorQuery) -> asyncio.Future[list[ActorRow]]:
         rows = [
-            msgspec.structs.replace(row, input=None, state=None, connections=[])
+            msgspec.structs.replace(row, input=None, state=None, connections=[], schedules=[])
             for row in self.disk.live()
             if row.namespace == query.namespace
             and query.name in (None, row.name)
@@ -162,7 +165,7 @@ class MemoryStore:
 
     def _find(self, matches: Callable[[ActorRow], bool]) -> asyncio.Future[ActorRow | None]:
         row = next(filter(matches, self.disk.live()), None)
-        return self._answer(None if row is None else _copy(row))
+        return self._answer(None if row is None else copied(row))
 
     def _answer(self, result: T) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
@@ -186,7 +189,7 @@ class MemoryStore:
             if self._failures:
                 raise self._failures.pop(0)
             changed = self.disk.copy()
-            _apply(changed, writes)
+            apply(changed, writes)
         except Exception as problem:
             error = problem
             self.failed.append(problem)
@@ -194,78 +197,3 @@ class MemoryStore:
             self.commits.append(writes)
             vars(self.disk).update(vars(changed))
         self._loop.call_soon(done, error)
-
-
-def _copy(row: ActorRow) -> ActorRow:
-    kept = [msgspec.structs.replace(connection) for connection in row.connections]
-    return msgspec.structs.replace(row, connections=kept)
-
-
-def _apply(disk: MemoryDisk, writes: Writes) -> None:
-    for operation in writes.operations:
-        _apply_operation(disk, operation)
-    for pk, image in writes.states.items():
-        if pk not in disk.actors:
-            raise Refused(f"a state for actor {pk}, which is not there")
-        disk.actors[pk].state = image
-
-
-def _apply_operation(disk: MemoryDisk, operation: Operation) -> None:
-    match operation:
-        case InsertActor():
-            _insert(disk, operation)
-        case RecordStart(generation, started_ms, pk):
-            if pk in disk.actors:
-                row = disk.actors[pk]
-                row.generation, row.started_ms = generation, started_ms
-        case RecordSleep(slept_ms, pk):
-            if pk in disk.actors:
-                disk.actors[pk].slept_ms = slept_ms
-        case MarkDestroyed(pk):
-            disk.destroyed |= disk.actors.keys() & {pk}
-        case DeleteActor(pk):
-            disk.actors.pop(pk, None)
-            disk.destroyed -= {pk}
-        case InsertNamespace(name, created_ms):
-            disk.namespaces.setdefault(name, created_ms)
-        case InsertConnection() | UpdateConnection() | DeleteConnection():
-            _apply_to_connections(disk, operation)
-
-
-def _apply_to_connections(
-    disk: MemoryDisk, operation: InsertConnection | UpdateConnection | DeleteConnection
-) -> None:
-    row = disk.actors.get(operation.pk)
-    kept = {} if row is None else {each.conn_id: each for each in row.connections}
-    match operation:
-        case InsertConnection(pk, conn_id, opened, changing):
-            if row is None:
-                raise Refused(f"a connection of actor {pk}, which is not there")
-            kept[conn_id] = ConnectionRow(conn_id, opened, changing)
-        case UpdateConnection(changing, _, conn_id):
-            if conn_id in kept:
-                kept[conn_id].changing = changing
-        case DeleteConnection(_, conn_id):
-            kept.pop(conn_id, None)
-    if row is not None:
-        row.connections = [kept[conn_id] for conn_id in sorted(kept)]
-
-
-def _insert(disk: MemoryDisk, new: InsertActor) -> None:
-    identity = (new.namespace, new.name, new.key)
-    if any((row.namespace, row.name, row.key) == identity for row in disk.live()):
-        raise Refused(f"a second live actor {identity}")
-    if new.pk in disk.actors or any(row.actor_id == new.actor_id for row in disk.actors.values()):
-        raise Refused(f"actor {new.pk} {new.actor_id} is there already")
-    disk.actors[new.pk] = ActorRow(
-        new.pk,
-        new.actor_id,
-        new.namespace,
-        new.name,
-        new.key,
-        new.created_ms,
-        generation=0,
-        started_ms=None,
-        input=new.input,
-        state=None,
-    )

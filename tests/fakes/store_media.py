@@ -87,7 +87,7 @@ async def commit(
         else:
             done.set_exception(error)
 
-    store.commit(Writes(list(operations), dict(states or {})), settle)
+    store.commit(Writes(list(operations), states=dict(states or {})), settle)
     await done
 
 
