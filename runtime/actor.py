@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from .calling import CALLER
+from .database_errors import DatabaseNotConfigured
 from .declarations import Event
 from .definition import RESERVED, read_class
 from .errors import StateNotEnabled, VarsNotEnabled
@@ -92,6 +93,8 @@ class Actor:
             raise StateNotEnabled
         if name == "vars":
             raise VarsNotEnabled
+        if name == "db":
+            raise DatabaseNotConfigured
         raise AttributeError(f"{type(self).__qualname__!r} object has no attribute {name!r}")
 
     @property

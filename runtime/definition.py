@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from .database import Database
 from .declarations import (
     ACTION_MARK,
     ACTION_NAMES,
@@ -37,6 +38,7 @@ HOOKS = frozenset(
         "on_create",
         "create_vars",
         "on_wake",
+        "run",
         "on_sleep",
         "on_destroy",
         "on_before_action_response",
@@ -112,6 +114,7 @@ class ActorDefinition:
         "cls",
         "conn_state",
         "conn_state_codec",
+        "database",
         "events",
         "has_conn_state",
         "has_state",
@@ -161,6 +164,8 @@ class ActorDefinition:
         self.is_guarded = self.has_conn_state or not CONNECTION_HOOKS.isdisjoint(self.hooks)
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}
+        database = getattr(cls, "db", None)
+        self.database: Database | None = database if isinstance(database, Database) else None
         self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
         if body.state.is_declared and "create_state" not in self.hooks:
             self._check_initial_state()

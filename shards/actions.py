@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stator.runtime.awaiting import result_of
 from stator.runtime.calling import CALLER, Caller
+from stator.runtime.clock import Clock
 from stator.runtime.control import Counter
 from stator.runtime.definition import ActionDefinition
 from stator.runtime.error_views import ErrorView, public_view
@@ -64,17 +65,20 @@ class ActionCaller(Caller, Protocol):
 class ActionRunner:
     """Runs the actions of one worker."""
 
-    def __init__(self, counters: list[int], *, max_message_bytes: int, expose: bool) -> None:
+    def __init__(
+        self, counters: list[int], clock: Clock, *, max_message_bytes: int, expose: bool
+    ) -> None:
         """``expose`` shows callers the text of unexpected errors, for development."""
         self._counters = counters
+        self._now = clock.time
         self.max_message_bytes = max_message_bytes
         self._expose = expose
-        self._loop = asyncio.get_running_loop()
 
     def run(self, caller: ActionCaller, name: str, arguments: Sequence[Any]) -> None:
         """Run one action of a ready actor for ``caller``."""
         self._counters[Counter.ACTIONS] += 1
         cell = caller.cell
+        cell.idle_since = self._now()
         token = CALLER.set(caller)
         try:
             action = cell.definition.actions.get(name)
@@ -137,7 +141,7 @@ class ActionRunner:
 class RunningAction:
     """An action that is awaited."""
 
-    __slots__ = ("_action", "_answered", "_caller", "_runner", "_task", "_timer")
+    __slots__ = ("_action", "_answered", "_caller", "_runner", "_signal", "_task", "_timer")
 
     def __init__(
         self, runner: ActionRunner, caller: ActionCaller, action: ActionDefinition
@@ -146,6 +150,26 @@ class RunningAction:
         self._caller = caller
         self._action = action
         self._answered = False
+        self._signal: asyncio.Event | None = None
+
+    @property
+    def signal(self) -> asyncio.Event:
+        """Set when the action is over its time, when it has ended, or when the actor stops."""
+        if self._signal is None:
+            self._signal = asyncio.Event()
+            if self._answered:
+                self._signal.set()
+        return self._signal
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether it was answered before its end, so that nobody wants its result any more."""
+        return self._answered
+
+    def abort(self) -> None:
+        """Tell the action's code to come to an end (semantics page, section 2.11)."""
+        if self._signal is not None:
+            self._signal.set()
 
     def start(self, arguments: Sequence[Any], output: Any) -> None:
         """Await ``output``, which the action gave for ``arguments``."""
@@ -153,7 +177,8 @@ class RunningAction:
         caller.cell.enter()
         caller.cell.calls[caller] = self
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._action.timeout, self._on_timeout)
+        clock = caller.cell.shard.clock
+        self._timer = clock.call_later(self._action.timeout, self._on_timeout)
         work = self._run(arguments, output)
         if EAGER_TASKS:
             self._task = asyncio.Task(work, loop=loop, eager_start=True)  # type: ignore[call-arg,unused-ignore]
@@ -164,6 +189,7 @@ class RunningAction:
         """Answer now, before the action has ended; its outcome will be dropped."""
         if not self._answered:
             self._answered = True
+            self.abort()
             self._runner.fail(self._caller, self._action.name, error)
 
     async def _run(self, arguments: Sequence[Any], output: Any) -> None:
@@ -194,6 +220,9 @@ class RunningAction:
             self._runner.finish(caller, self._action.name, output)
         else:
             self._runner.fail(caller, self._action.name, error)
+        self.abort()
+        if cell.queues is not None:
+            cell.queues.release(caller)
         cell.leave()
 
     def _settle_late(self, error: BaseException | None) -> None:

@@ -54,13 +54,17 @@ class Batch:
 
     def forget(self, cell: Cell) -> list[Output]:
         """Take an actor's writes and output out of a batch that still collects."""
-        pk = cell.row.pk
-        self.writes.states.pop(pk, None)
-        self.writes.operations = [
-            operation
-            for operation in self.writes.operations
-            if getattr(operation, "pk", None) != pk
-        ]
+        self.forget_writes(cell)
         dropped = [output for output in self.outputs if output[0] is cell]
         self.outputs = [output for output in self.outputs if output[0] is not cell]
         return dropped
+
+    def forget_writes(self, cell: Cell) -> None:
+        """Take an actor's writes out of a batch that still collects."""
+        pk, writes = cell.row.pk, self.writes
+        writes.states.pop(pk, None)
+        writes.operations = [
+            operation for operation in writes.operations if getattr(operation, "pk", None) != pk
+        ]
+        writes.messages = [message for message in writes.messages if message.pk != pk]
+        writes.removals = [removal for removal in writes.removals if removal[0] != pk]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from stator.runtime.actor import Actor
+from stator.runtime.calling import CALLER
 from stator.runtime.conn import Conn
+from stator.runtime.database_errors import DatabaseNotConfigured
 from stator.runtime.declarations import Event
 from stator.runtime.definition import ActorDefinition
 from stator.runtime.errors import ActorStopping, StorageUnavailable
@@ -24,13 +26,24 @@ from stator.runtime.state_codec import StateTracker
 from stator.runtime.storage import ActorRow
 
 from .batch import Batch, Output, ReplyPort
+from .hook_budget import Budget
 from .lifecycle import ENDING, Status
 from .topics import Topics
 from .visits import LiveConns, Visit
 
 if TYPE_CHECKING:
+    from stator.runtime.database import ActorDatabase
+    from stator.runtime.pairs import KeyValueStore
+    from stator.runtime.queues import ActorQueue
+    from stator.runtime.schedules import ActorCron, ActorSchedule
+
     from .actions import ActionCaller, ActionRunner, RunningAction
     from .connections import Connection
+    from .databases import CellDatabase
+    from .pulse import Pulse
+    from .queues import QueueBook
+    from .run_loop import RunLoop
+    from .schedules import ScheduleBook
     from .shard import Shard
 
 Identity = tuple[str, str, str]
@@ -51,12 +64,20 @@ class Cell:
         "actor",
         "batch",
         "calls",
+        "database",
         "definition",
         "held",
         "identity",
         "idle",
+        "idle_since",
+        "lingering",
+        "parked",
+        "pulse",
+        "queues",
         "row",
+        "run_loop",
         "running",
+        "schedules",
         "shard",
         "status",
         "tasks",
@@ -88,8 +109,8 @@ class Cell:
         """Who is in ``self.conns``, by connection id."""
         self.calls: dict[ActionCaller, RunningAction] = {}
         """The actions that are awaited."""
-        self.tasks: dict[asyncio.Task[None], None] = {}
-        """What serves raw HTTP requests and is cancelled when the grace period is over."""
+        self.tasks: dict[asyncio.Future[Any], None] = {}
+        """What is cancelled when the grace period of a stop is over: raw requests, background."""
         self.topics = Topics()
         self.touched: dict[Connection, None] = {}
         """Connections whose state may differ from what is stored."""
@@ -98,8 +119,19 @@ class Cell:
         self.held: list[Held] = []
         self.running = 0
         """How many actions, hooks and background awaitables are under way."""
+        self.lingering = 0
+        """How many awaitables a stop waits for that do not keep the actor awake."""
+        self.parked = 0
+        """How many receives wait for a message of a queue."""
+        self.idle_since = shard.clock.time()
+        """When it last had something to do, by the clock's own time."""
         self.idle: asyncio.Future[None] | None = None
-        """Awaited by a stop until ``running`` is 0."""
+        """Awaited by a stop until nothing is ``running`` or ``lingering``."""
+        self.pulse: Pulse = shard.pulse_of(definition)
+        self.run_loop: RunLoop | None = None
+        self.queues: QueueBook | None = None
+        self.schedules: ScheduleBook | None = None
+        self.database: CellDatabase | None = None
         self._changes: list[asyncio.Future[None]] | None = None
         self._abort: asyncio.Event | None = None
         self._client: ActorClient | None = None
@@ -139,17 +171,56 @@ class Cell:
 
     @property
     def aborted(self) -> bool:
-        return self._abort is not None and self._abort.is_set()
+        if self._abort is not None and self._abort.is_set():
+            return True
+        action = self._current_action()
+        return action is not None and action.is_aborted
 
     @property
     def abort_signal(self) -> asyncio.Event:
+        action = self._current_action()
+        if action is not None and not self.is_aborted:
+            return action.signal
         if self._abort is None:
             self._abort = asyncio.Event()
         return self._abort
 
+    def _current_action(self) -> RunningAction | None:
+        """Return the action on whose behalf this code runs, which may be over its time."""
+        caller = CALLER.get()
+        return self.calls.get(cast("ActionCaller", caller)) if self.calls else None
+
     @property
     def conns(self) -> Mapping[str, Conn]:
         return LiveConns(self)
+
+    @property
+    def queue(self) -> ActorQueue:
+        if self.queues is None:
+            from .queues import QueueBook
+
+            self.queues = QueueBook(self)
+        return self.queues
+
+    @property
+    def schedule(self) -> ActorSchedule:
+        return self.schedule_book.schedule
+
+    @property
+    def cron(self) -> ActorCron:
+        return self.schedule_book.cron
+
+    @property
+    def kv(self) -> KeyValueStore:
+        from .pairs import KeyValues
+
+        return KeyValues(self)
+
+    @property
+    def db(self) -> ActorDatabase:
+        if self.database is None:
+            raise DatabaseNotConfigured
+        return self.database
 
     def broadcast(self, event: Event[Any] | str, args: tuple[Any, ...]) -> None:
         name, declared = resolve_event(self.definition.events, event)
@@ -169,9 +240,18 @@ class Cell:
 
     def keep_awake(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
         future = asyncio.ensure_future(awaitable)
-        self.enter()
-        future.add_done_callback(self._on_background_done)
+        if self._takes_work("keep_awake", future):
+            self.enter()
+            self.keep(future)
+            future.add_done_callback(self._on_work_done)
         return future
+
+    def wait_until(self, awaitable: Awaitable[Any]) -> None:
+        future = asyncio.ensure_future(awaitable)
+        if self._takes_work("wait_until", future):
+            self.lingering += 1
+            self.keep(future)
+            future.add_done_callback(self._on_lingering_done)
 
     # -- what the shard does with it
 
@@ -184,10 +264,19 @@ class Cell:
         """Run a coroutine in the background; what it raises is logged."""
         self.shard.spawn(work)
 
-    def keep(self, task: asyncio.Task[None]) -> None:
+    def keep(self, task: asyncio.Future[Any]) -> None:
         """Let ``task`` be cancelled when the grace period of a stop is over."""
         self.tasks[task] = None
         task.add_done_callback(self.tasks.pop)
+
+    @property
+    def schedule_book(self) -> ScheduleBook:
+        """Its schedules, made when first asked for."""
+        if self.schedules is None:
+            from .schedules import ScheduleBook
+
+            self.schedules = ScheduleBook(self)
+        return self.schedules
 
     @property
     def generation(self) -> int:
@@ -229,31 +318,90 @@ class Cell:
     def enter(self) -> None:
         """Note that a piece of work began."""
         self.running += 1
+        if self.running == 1:
+            self.pulse.add(self)
 
     def leave(self) -> None:
         """Note that a piece of work ended."""
         self.running -= 1
-        if self.running == 0 and self.idle is not None and not self.idle.done():
+        if self.running == 0:
+            self.rest()
+
+    def rest(self) -> None:
+        """Note that the actor may have nothing to do from here on."""
+        self.idle_since = self.shard.clock.time()
+        if self.running:
+            return
+        if self.run_loop is None or not self.run_loop.is_active:
+            self.pulse.remove(self)
+        if self.lingering == 0 and self.idle is not None and not self.idle.done():
             self.idle.set_result(None)
+
+    def park(self) -> None:
+        """Note that a receive waits for a message."""
+        self.parked += 1
+        self.idle_since = self.shard.clock.time()
+
+    def unpark(self) -> None:
+        """Note that a receive waits no longer."""
+        self.parked -= 1
+        self.idle_since = self.shard.clock.time()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing keeps the actor awake (semantics page, section 2.5)."""
+        return (
+            self.status is Status.READY
+            and self.running == 0
+            and (self.run_loop is None or not self.run_loop.is_active or self.parked > 0)
+            and all(visit.is_hibernatable for visit in self.visits.values())
+        )
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether a stop of the actor has begun."""
+        return self._abort is not None and self._abort.is_set()
 
     def abort(self) -> None:
         """Tell the actor's code that shutdown has begun."""
-        self.abort_signal.set()
+        if self._abort is None:
+            self._abort = asyncio.Event()
+        self._abort.set()
+        for action in self.calls.values():
+            action.abort()
+        if self.queues is not None:
+            self.queues.abort()
 
     async def wait_idle(self, seconds: float) -> bool:
         """Wait until no work is under way; ``False`` if it took longer than ``seconds``."""
-        if self.running == 0:
+        if self.running == 0 and self.lingering == 0:
             return True
         self.idle = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(seconds):
+            async with Budget(self.shard.clock, seconds):
                 await self.idle
         except TimeoutError:
             return False
         return True
 
-    def _on_background_done(self, future: asyncio.Future[Any]) -> None:
+    def _takes_work(self, how: str, future: asyncio.Future[Any]) -> bool:
+        """Whether background work may begin; refused once the teardown has (semantics, 2.6)."""
+        if self.status not in (Status.DELETED, Status.GONE):
+            return True
+        self.log.warning("background work refused: the actor has stopped", how=how)
+        future.cancel()
+        return False
+
+    def _on_work_done(self, future: asyncio.Future[Any]) -> None:
         self.leave()
+        self._settle_background(future)
+
+    def _on_lingering_done(self, future: asyncio.Future[Any]) -> None:
+        self.lingering -= 1
+        self.rest()
+        self._settle_background(future)
+
+    def _settle_background(self, future: asyncio.Future[Any]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:
             self.log.error("background work failed", exc_info=error)
         if self.status is not Status.GONE:

@@ -220,7 +220,7 @@ class Connection(Visit):
     async def _await_verdict(self, name: str, verdict: Any, index: int) -> None:
         seconds = self.cell.definition.settings.on_before_connect_timeout
         try:
-            verdict = await within("can_subscribe", seconds, verdict)
+            verdict = await within(self.cell.shard.clock, "can_subscribe", seconds, verdict)
         except BaseException as error:  # as above
             verdict = error
         finally:

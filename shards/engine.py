@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from stator.runtime.clock import Clock
 from stator.runtime.control import Counter
+from stator.runtime.database_errors import DatabaseNotConfigured
+from stator.runtime.definition import ActorDefinition
 from stator.runtime.errors import (
     ActorNotConfigured,
     ActorNotFound,
@@ -53,17 +55,26 @@ from .actions import ActionRunner
 from .batch import ReplyPort
 from .calls import SingleCall
 from .cell import Cell, Held, Identity
+from .clock import SystemClock
 from .control_api import ControlApi
 from .exchanges import open_exchange
 from .gateway_link import GatewayLink
 from .gateways import Gateways
 from .hibernation import connections_of, suspend_connections
+from .idle import IdleWatch, sleep_longest_idle
 from .lifecycle import HOLDS_REQUESTS, Status
 from .local_calls import LocalCaller, Route, WorkerTransport
 from .opening import open_connection, serve_raw
+from .pulse import Pulse
 from .refusals import refuse
+from .run_loop import RunLoop
 from .shard import Limits, Shard
-from .starting import has_start_hooks, start_plain, start_with_hooks
+from .start_failures import StartFailures
+from .starting import claim_overdue, start_plain, start_with_hooks, takes_time
+
+if TYPE_CHECKING:
+    from .databases import CellDatabase, Databases
+    from .schedules import Claim
 
 
 class Engine:
@@ -80,17 +91,27 @@ class Engine:
         limits: Limits | None = None,
         counters: list[int] | None = None,
         route: Route | None = None,
+        databases: Databases | None = None,
+        clock: Clock | None = None,
         expose_errors: bool = False,
     ) -> None:
-        """``stores`` are open; ``route`` reaches shards of other workers."""
+        """``stores`` are open; ``route`` reaches shards of other workers; ``databases`` is needed
+        by classes that declare one."""
         self.registry = registry
+        self.clock: Clock = clock or SystemClock()
         self.total_shards = total_shards
         self.counters = [0] * 16 if counters is None else counters
         self.limits = limits or Limits()
         self.backlog = Backlog()
         self.runner = ActionRunner(
-            self.counters, max_message_bytes=self.limits.max_response_bytes, expose=expose_errors
+            self.counters,
+            self.clock,
+            max_message_bytes=self.limits.max_response_bytes,
+            expose=expose_errors,
         )
+        self.databases = databases
+        self.start_failures = StartFailures(self.clock)
+        self._pulses: dict[float, Pulse] = {}
         self._gateways = Gateways()
         self.find_gateway = self._gateways.find
         self.greet = self._gateways.greet
@@ -100,6 +121,7 @@ class Engine:
             number: Shard(number, store, self, log, commit_interval=commit_interval)
             for number, store in stores.items()
         }
+        self._idle_watch = IdleWatch(self.clock, self.shards.__getitem__)
         self.log = log
         self._route = route
         self._control = ControlApi(self)
@@ -245,7 +267,7 @@ class Engine:
     def create_row(self, cell: Cell, given: bytes | None) -> ActorRow:
         """Put the row of a new actor into the batch and return it."""
         shard, (namespace, name, key) = cell.shard, cell.identity
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self.clock.now_ms()
         actor_id = make_actor_id(shard.number, now_ms, os.urandom(RANDOM_BYTES))
         pk = shard.take_pk()
         shard.write(InsertActor(pk, actor_id, namespace, name, key, now_ms, given), cell)
@@ -257,37 +279,51 @@ class Engine:
         cell.row = row
         cell.shard.by_id[row.actor_id] = cell
         cell.become(Status.STARTING)
-        if has_start_hooks(cell.definition):
+        failure = self.start_failures.blocks(row.actor_id)
+        if failure is not None:
+            self._give_up(cell, failure.error)
+        elif takes_time(cell):
             self.spawn(self._start_with_hooks(cell))
-            return
+        else:
+            self._start_plain(cell)
+
+    def _start_plain(self, cell: Cell) -> None:
         try:
             start_plain(cell)
         except BaseException as error:
             self._fail_start(cell, error)
         else:
-            self._become_ready(cell)
+            self._become_ready(cell, [])
 
     async def _start_with_hooks(self, cell: Cell) -> None:
         cell.enter()
         try:
             await start_with_hooks(cell)
+            overdue = await claim_overdue(cell)
         except BaseException as error:
             # SystemExit and CancelledError of user code too: neither may end the worker or leave
             # those who wait for the actor without an answer.
             self._fail_start(cell, error)
         else:
-            self._become_ready(cell)
+            self._become_ready(cell, overdue)
         finally:
             cell.leave()
 
-    def _become_ready(self, cell: Cell) -> None:
+    def _become_ready(self, cell: Cell, overdue: list[Claim]) -> None:
         if cell.status is not Status.STARTING:
             return  # destroyed by its own hook, or its storage was lost meanwhile
         cell.become(Status.READY)
+        self.start_failures.forget(cell.row.actor_id)
+        self._idle_watch.watch(cell)
         for connection in connections_of(cell):
             if connection.kind is ConnectionKind.RAW:
                 serve_raw(connection, restored=True)
             self._gateways.settle(connection)
+        if "run" in cell.definition.hooks:
+            cell.run_loop = RunLoop(cell)
+            cell.run_loop.start()
+        if overdue:
+            cell.schedule_book.dispatch(overdue)
         for call, payload, port in cell.take_held():
             self._deliver_held(cell, call, payload, port)
         if cell.wants_sleep:
@@ -295,6 +331,9 @@ class Engine:
 
     def _fail_start(self, cell: Cell, error: BaseException) -> None:
         cell.log.error("actor did not start", exc_info=error)
+        self.start_failures.note(cell.row.actor_id, error)
+        if cell.database is not None:
+            self.spawn(cell.database.close(0.0))
         if cell.batch is None:
             self._give_up(cell, error)
         else:
@@ -371,11 +410,7 @@ class Engine:
             for cell in shard.by_identity.values()
             if cell.status is Status.READY
         ]
-        with_work = [
-            cell
-            for cell in cells
-            if cell.running or cell.visits or "on_sleep" in cell.definition.hooks
-        ]
+        with_work = [cell for cell in cells if stopping.has_something_to_end(cell)]
         await asyncio.gather(*map(stopping.drain, with_work))
         for cell in cells:
             if cell not in with_work:
@@ -388,10 +423,46 @@ class Engine:
         for cell in with_work:
             suspend_connections(cell)
 
+    def open_database(self, cell: Cell) -> CellDatabase:
+        """Return the database of an actor whose class declares one; opens no file yet."""
+        if self.databases is None:
+            raise DatabaseNotConfigured
+        declaration = cell.definition.database
+        assert declaration is not None
+        number, actor_id = cell.shard.number, cell.row.actor_id
+        return self.databases.of(number, actor_id, declaration, cell.log)
+
+    async def delete_database(self, cell: Cell) -> None:
+        """Delete the file of an actor that is destroyed."""
+        if self.databases is not None:
+            await self.databases.delete(cell.shard.number, cell.row.actor_id)
+
+    def discard(self, cell: Cell) -> None:
+        """Cut off what an actor whose changes were lost still does."""
+        self.spawn(stopping.cut_off_evicted(cell))
+
+    def pulse_of(self, definition: ActorDefinition) -> Pulse:
+        """Return what captures the changes of long work of a class."""
+        seconds = definition.settings.state_save_interval
+        pulse = self._pulses.get(seconds)
+        if pulse is None:
+            pulse = self._pulses[seconds] = Pulse(self.clock, seconds)
+        return pulse
+
+    def sleep_longest_idle(self, count: int) -> int:
+        """Put up to ``count`` idle actors to sleep; return how many."""
+        cells = (cell for shard in self.shards.values() for cell in shard.by_id.values())
+        return sleep_longest_idle(cells, count)
+
     def close(self) -> None:
         """Close the stores; blocks until their last commit is done."""
+        self._idle_watch.close()
+        for pulse in self._pulses.values():
+            pulse.close()
         for shard in self.shards.values():
             shard.store.close()
+        if self.databases is not None:
+            self.databases.close()
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine in the background; what it raises is logged."""

@@ -28,6 +28,7 @@ from stator.runtime.protocol.encoding import CONTENT_TYPES, encoding_of
 from stator.runtime.protocol.error_bodies import ActorSpecifier, encode_error
 from stator.runtime.raw_http import Response
 
+from .hook_budget import Budget
 from .lifecycle import Status
 from .visits import Visit, admit, dismiss
 
@@ -154,6 +155,8 @@ class Exchange(Visit):
         finally:
             self._link.exchanges.pop(self.id, None)
             dismiss(self)
+            if cell.queues is not None:
+                cell.queues.release(self)
             cell.leave()
 
     async def _call(self) -> Response:
@@ -182,14 +185,16 @@ class Exchange(Visit):
         finally:
             CALLER.reset(token)
         try:
-            done, _ = await asyncio.wait({handler}, timeout=seconds)
+            async with Budget(self.cell.shard.clock, seconds):
+                await asyncio.wait({handler})
+        except TimeoutError:
+            self.cell.keep_awake(handler)
+            problem = f"on_request did not finish within {seconds:g} s"
+            raise ActionTimedOut(problem) from None
         except asyncio.CancelledError:
             handler.cancel()
             await asyncio.wait({handler}, timeout=seconds)
             raise
-        if not done:
-            self.cell.keep_awake(handler)
-            raise ActionTimedOut(f"on_request did not finish within {seconds:g} s")
         return handler.result()
 
     async def _respond(self, response: Response) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stator.runtime.awaiting import result_of
 from stator.runtime.calling import CALLER
+from stator.runtime.clock import Timer
 from stator.runtime.errors import ActorError, OutgoingTooLong
 from stator.runtime.link.frames import Deliver
 from stator.runtime.websocket import WebSocket
@@ -57,7 +58,7 @@ class RawSocket:
         self._room: asyncio.Future[None] | None = None
         self._outstanding = 0
         self._is_leaving = False
-        self._dismissal: asyncio.TimerHandle | None = None
+        self._dismissal: Timer | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -99,8 +100,8 @@ class RawSocket:
             dismiss(self._connection)
         else:
             self._connection.cell.keep(self._task)  # a stop ends it with its grace period
-            loop = asyncio.get_running_loop()
-            self._dismissal = loop.call_later(seconds, dismiss, self._connection)
+            clock = self._connection.cell.shard.clock
+            self._dismissal = clock.call_later(seconds, dismiss, self._connection)
 
     def cancel(self) -> None:
         """End the handler now."""
@@ -171,6 +172,8 @@ class RawSocket:
             if self._dismissal is not None:
                 self._dismissal.cancel()
                 dismiss(connection)
+            if cell.queues is not None:
+                cell.queues.release(connection)
             cell.leave()
             cell.shard.capture_quietly(cell)
 

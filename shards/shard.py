@@ -13,7 +13,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stator.runtime.clock import Clock
 from stator.runtime.control import Counter
+from stator.runtime.definition import ActorDefinition
 from stator.runtime.errors import (
     DestroyedDuringCreation,
     StateNotEnabled,
@@ -24,7 +26,13 @@ from stator.runtime.handles import ActorClient
 from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import AnyFrame
 from stator.runtime.log import Logger
-from stator.runtime.storage import MarkDestroyed, Operation, ShardStorage
+from stator.runtime.storage import (
+    DeleteActor,
+    InsertMessage,
+    MarkDestroyed,
+    Operation,
+    ShardStorage,
+)
 
 from .batch import Batch, Output, ReplyPort
 from .cell import Cell, Identity
@@ -36,7 +44,12 @@ from .refusals import lose, refuse
 if TYPE_CHECKING:
     from .actions import ActionRunner
     from .connections import Connection
+    from .databases import CellDatabase
+    from .pulse import Pulse
 
+
+_PAST = (Status.DELETED, Status.GONE)
+"""Where an actor must not write any more."""
 
 FLOOD = 2
 """Events are left out when the backlog is so many times what stops requests."""
@@ -64,12 +77,17 @@ class Surroundings(Protocol):
     backlog: Backlog
     runner: ActionRunner
     limits: Limits
+    clock: Clock
 
     def make_client(self, cell: Cell) -> ActorClient: ...
     def begin_destroy(self, cell: Cell) -> None: ...
     def begin_sleep(self, cell: Cell) -> None: ...
+    def open_database(self, cell: Cell) -> CellDatabase: ...
+    async def delete_database(self, cell: Cell) -> None: ...
+    def discard(self, cell: Cell) -> None: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
     def find_gateway(self, connection: Connection) -> None: ...
+    def pulse_of(self, definition: ActorDefinition) -> Pulse: ...
 
 
 class Shard:
@@ -93,6 +111,10 @@ class Shard:
         self._is_flooded = False
         self.spawn = worker.spawn
         self.find_gateway = worker.find_gateway
+        self.clock = worker.clock
+        self.pulse_of = worker.pulse_of
+        self.open_database = worker.open_database
+        self.delete_database = worker.delete_database
         self.log = log
         self.by_identity: dict[Identity, Cell] = {}
         self.by_id: dict[str, Cell] = {}
@@ -124,6 +146,7 @@ class Shard:
         if cell.status is not Status.LOADING:
             self.by_id.pop(cell.row.actor_id, None)
         cell.become(Status.GONE)
+        cell.pulse.remove(cell)
         self._worker.counters[Counter.ACTORS_AWAKE] -= 1
 
     def take_pk(self) -> int:
@@ -184,13 +207,18 @@ class Shard:
         if image is None:
             if urgent and cell in self._deferred:
                 self.put_state(cell, self._deferred.pop(cell))
-        elif cell.status is Status.GONE:
+            return
+        if cell.status is Status.GONE:
             raise StorageUnavailable
         elif cell.definition.is_durable or urgent:
             self._deferred.pop(cell, None)
             self.put_state(cell, image)
         else:
             self._defer(cell, image)
+        if "on_state_change" in cell.definition.hooks:
+            from .state_changes import note_change
+
+            note_change(cell)
 
     def capture_quietly(self, cell: Cell) -> None:
         """Capture where nobody waits for the outcome; a failure is logged."""
@@ -204,10 +232,21 @@ class Shard:
 
         Raises ``storage.unavailable`` if the actor's row may be gone.
         """
-        if cell.status in (Status.DELETED, Status.GONE):
+        self._gate(cell).writes.states[cell.row.pk] = image
+
+    def put_message(self, cell: Cell, message: InsertMessage) -> None:
+        """Put a queue message into the batch. Raises as :meth:`put_state` does."""
+        self._gate(cell).writes.messages.append(message)
+
+    def remove_message(self, cell: Cell, message_id: int) -> None:
+        """Put the removal of a queue message into the batch. Raises as :meth:`put_state` does."""
+        self._gate(cell).writes.removals.append((cell.row.pk, message_id))
+
+    def _gate(self, cell: Cell) -> Batch:
+        """Return the batch that collects, with ``cell``'s output waiting for it."""
+        if cell.status in _PAST:
             raise StorageUnavailable
         batch = self._collecting
-        batch.writes.states[cell.row.pk] = image
         batch.changes += 1
         if cell.batch is not batch:
             cell.batch = batch
@@ -216,9 +255,16 @@ class Shard:
             self._schedule()
         elif self._held is not None and self._pacer.is_full(batch.changes):
             self._hold_no_longer()
+        return batch
 
     def write(self, operation: Operation, cell: Cell | None = None) -> None:
-        """Put an operation into the batch; ``cell``'s output, if given, waits for it."""
+        """Put an operation into the batch; ``cell``'s output, if given, waits for it.
+
+        Raises ``storage.unavailable`` if the actor's row may be gone: what would refer to it
+        could take the whole batch down.
+        """
+        if cell is not None and cell.status in _PAST and type(operation) is not DeleteActor:
+            raise StorageUnavailable
         batch = self._collecting
         batch.writes.operations.append(operation)
         if cell is not None and cell.batch is not batch:
@@ -227,10 +273,10 @@ class Shard:
         if not self._scheduled:
             self._schedule()
 
-    def withdraw_state(self, cell: Cell) -> None:
-        """Forget state changes of an actor that is being deleted."""
+    def withdraw(self, cell: Cell) -> None:
+        """Forget what an actor that is being deleted changed."""
         self._deferred.pop(cell, None)
-        self._collecting.writes.states.pop(cell.row.pk, None)
+        self._collecting.forget_writes(cell)
 
     # -- output
 
@@ -365,8 +411,7 @@ class Shard:
             lose(output)
         for cell in batch.gated:
             suspend_connections(cell)
-            for task in list(cell.tasks):
-                task.cancel()
+            self._worker.discard(cell)
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_exception(StorageUnavailable())
@@ -376,6 +421,8 @@ class Shard:
         self._deferred.pop(cell, None)
         self.remove(cell)
         cell.abort()
+        if cell.queues is not None:
+            cell.queues.fail()
         for call, _, port in cell.take_held():
             refuse(port, call.id, StorageUnavailable())
         unsent, cell.unsent = cell.unsent or [], None
@@ -384,10 +431,11 @@ class Shard:
     # -- durability "interval"
 
     def _defer(self, cell: Cell, image: bytes) -> None:
-        due = self._loop.time() + cell.definition.settings.state_save_interval
+        seconds = cell.definition.settings.state_save_interval
+        due = self.clock.time() + seconds
         if not self._deferred or due < self._save_at:
             self._save_at = due
-            self._loop.call_at(due, self.save_deferred)
+            self.clock.call_later(seconds, self.save_deferred)
         self._deferred[cell] = image
 
     def save_deferred(self) -> None:

@@ -3,15 +3,15 @@
 Rule 1. Creation is complete once its first state image is durable; a crash before repeats it.
 Rule 2. An error or a timeout in any hook fails the start; the actor leaves memory and the next
         request starts it again.
-Rule 3. An actor without such hooks starts within the turn: no task, nothing to wait for.
+Rule 3. An actor without such hooks, database and overdue schedules starts within the turn: no
+        task, nothing to wait for.
 """
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stator.runtime.definition import START_HOOKS, ActorDefinition
+from stator.runtime.definition import START_HOOKS
 from stator.runtime.options import CREATE_STATE_TIMEOUT_S, ON_CREATE_TIMEOUT_S, ON_WAKE_TIMEOUT_S
 from stator.runtime.protocol.actions import decode_input
 from stator.runtime.state_codec import StateTracker
@@ -19,15 +19,23 @@ from stator.runtime.storage import RecordStart
 
 from .cell import Cell
 from .hibernation import restore_connections
-from .hook_budget import run_hook
+from .hook_budget import run_hook, within
+
+if TYPE_CHECKING:
+    from .schedules import Claim
 
 STATELESS_IMAGE = b""
 """Stored for an actor without state, so that its row says the first start was completed."""
 
 
-def has_start_hooks(definition: ActorDefinition) -> bool:
-    """Whether starting an actor of this class runs code of the user (rule 3)."""
-    return not START_HOOKS.isdisjoint(definition.hooks)
+def takes_time(cell: Cell) -> bool:
+    """Whether starting the actor runs code of the user or waits for its storage (rule 3)."""
+    definition, schedules = cell.definition, cell.row.schedules
+    return (
+        definition.database is not None
+        or not START_HOOKS.isdisjoint(definition.hooks)
+        or (bool(schedules) and schedules[0].due_ms <= cell.shard.clock.now_ms())
+    )
 
 
 def start_plain(cell: Cell) -> None:
@@ -50,8 +58,7 @@ async def start_with_hooks(cell: Cell) -> None:
     is_new = cell.row.state is None
     if not is_new:
         _restore(cell)
-    if "on_migrate" in definition.hooks:
-        await run_hook(cell, "on_migrate", settings.on_migrate_timeout, is_new)
+    await _migrate(cell, is_new)
     if is_new:
         given = decode_input(cell.row.input) if cell.row.input is not None else None
         if "create_state" in definition.hooks:
@@ -70,6 +77,36 @@ async def start_with_hooks(cell: Cell) -> None:
     cell.shard.capture(cell)
 
 
+async def claim_overdue(cell: Cell) -> list[Claim]:
+    """Claim the schedules that are due when an actor starts; they run ahead of requests.
+
+    Raises ``storage.unavailable``.
+    """
+    if cell.schedules is None:
+        return []
+    claims = cell.schedules.claim_due(cell.shard.clock.now_ms())
+    if claims:
+        await cell.wait_committed()
+    return claims
+
+
+async def _migrate(cell: Cell, is_new: bool) -> None:
+    """Bring the actor's database up to date and run ``on_migrate``, within one time limit."""
+    definition = cell.definition
+    seconds = definition.settings.on_migrate_timeout
+    has_hook = "on_migrate" in definition.hooks
+    if definition.database is not None:
+        cell.database = cell.shard.open_database(cell)
+
+        async def run_own() -> None:
+            if has_hook:
+                await run_hook(cell, "on_migrate", seconds, is_new)
+
+        await within(cell.shard.clock, "on_migrate", seconds, cell.database.migrate(run_own))
+    elif has_hook:
+        await run_hook(cell, "on_migrate", seconds, is_new)
+
+
 def _begin_generation(cell: Cell) -> None:
     definition = cell.definition
     actor: Any = object.__new__(definition.cls)
@@ -80,7 +117,7 @@ def _begin_generation(cell: Cell) -> None:
         cell.tracker = StateTracker(definition.state_codec)
     row = cell.row
     row.generation += 1
-    row.started_ms = time.time_ns() // 1_000_000
+    row.started_ms = cell.shard.clock.now_ms()
     # Nobody's output waits for this: after a crash the number may be used again, the data not.
     cell.shard.write(RecordStart(row.generation, row.started_ms, row.pk))
 
@@ -89,6 +126,9 @@ def _restore(cell: Cell) -> None:
     if cell.tracker is not None:
         _restore_state(cell, cell.tracker)
     restore_connections(cell)
+    if cell.row.schedules:
+        rows, cell.row.schedules = cell.row.schedules, []
+        cell.schedule_book.restore(rows)
 
 
 def _restore_state(cell: Cell, tracker: StateTracker) -> None:

@@ -14,7 +14,6 @@ Rule 3. Connections that cannot hibernate end, with ``on_disconnect``; those tha
 from __future__ import annotations
 
 import asyncio
-import time
 
 from stator.runtime.awaiting import result_of
 from stator.runtime.errors import ActorStopping
@@ -23,6 +22,7 @@ from stator.runtime.storage import DeleteActor, RecordSleep
 from .cell import Cell
 from .connections import CLOSE_NORMAL
 from .hibernation import connections_of, remember, suspend_connections
+from .hook_budget import Budget
 from .lifecycle import Status
 
 GOING_AWAY = 1001
@@ -44,10 +44,12 @@ async def destroy(cell: Cell) -> None:
 
 
 async def delete(cell: Cell) -> None:
-    """Delete the actor's rows. Raises ``storage.unavailable``."""
+    """Delete the actor's database and rows. Raises ``storage.unavailable``."""
     cell.shard.flush(cell)
     cell.become(Status.DELETED)
-    cell.shard.withdraw_state(cell)
+    cell.shard.withdraw(cell)
+    if cell.definition.database is not None:
+        await cell.shard.delete_database(cell)
     cell.shard.write(DeleteActor(cell.row.pk), cell)
     await cell.wait_committed()
 
@@ -59,8 +61,10 @@ async def sleep(cell: Cell) -> None:
     """
     _part_with_connections(cell, CLOSE_NORMAL, "actor.stopped")
     await _wind_down(cell, "on_sleep")
+    if cell.queues is not None:
+        cell.held += cell.queues.hand_over()
     row = cell.row
-    row.slept_ms = time.time_ns() // 1_000_000
+    row.slept_ms = cell.shard.clock.now_ms()
     _store_all(cell)
     cell.shard.write(RecordSleep(row.slept_ms, row.pk), cell)
     while cell.batch is not None:
@@ -101,22 +105,72 @@ def _store_all(cell: Cell) -> None:
 
 async def _wind_down(cell: Cell, hook: str) -> None:
     cell.abort()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + cell.definition.settings.sleep_grace_period
+    clock = cell.shard.clock
+    deadline = clock.time() + cell.definition.settings.sleep_grace_period
     if hook in cell.definition.hooks:
         await _run_hook(cell, hook, deadline)
-    if not await cell.wait_idle(max(0.0, deadline - loop.time())):
-        cell.log.warning("grace period over", running=cell.running)
-        for action in list(cell.calls.values()):
-            action.reject(ActorStopping())
-        for connection in connections_of(cell):
-            if connection.raw is not None:
-                connection.raw.cancel()
-        await _cancel(list(cell.tasks))
+    if not await _has_ended(cell, deadline, waits_for_run=hook == "on_sleep"):
+        await _cut_off(cell)
+    if cell.run_loop is not None and (task := cell.run_loop.cancel()) is not None:
+        await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
+    if cell.database is not None:
+        await cell.database.close(max(0.0, deadline - clock.time()))
 
 
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel what serves raw requests and let it answer its clients."""
+def has_something_to_end(cell: Cell) -> bool:
+    """Whether an actor has work, visitors, a hook or files that a drain must see to."""
+    return bool(
+        cell.running
+        or cell.lingering
+        or cell.visits
+        or cell.database is not None
+        or cell.queues is not None
+        or (cell.run_loop is not None and cell.run_loop.is_active)
+        or "on_sleep" in cell.definition.hooks
+    )
+
+
+async def cut_off_evicted(cell: Cell) -> None:
+    """End what an actor that lost its storage still does; nothing of it can be kept."""
+    if cell.run_loop is not None:
+        cell.run_loop.cancel()
+    await cancel_tasks(cell)
+    if cell.database is not None:
+        await cell.database.close(0.0)
+
+
+async def _has_ended(cell: Cell, deadline: float, *, waits_for_run: bool) -> bool:
+    """Wait until the actor's work has come to an end; ``False`` if the deadline passed first."""
+    clock = cell.shard.clock
+    if waits_for_run and cell.run_loop is not None and cell.run_loop.is_active:
+        try:
+            async with Budget(clock, deadline - clock.time()):
+                await cell.run_loop.wait()
+        except TimeoutError:
+            return False
+    return await cell.wait_idle(deadline - clock.time())
+
+
+async def _cut_off(cell: Cell) -> None:
+    """End what the grace period was not enough for (semantics page, section 2.7, step 9)."""
+    cell.log.warning(
+        "grace period over",
+        running=cell.running,
+        wait_until=cell.lingering,
+        actions=len(cell.calls),
+        run=cell.run_loop is not None and cell.run_loop.is_active,
+    )
+    for action in list(cell.calls.values()):
+        action.reject(ActorStopping())
+    for connection in connections_of(cell):
+        if connection.raw is not None:
+            connection.raw.cancel()
+    await cancel_tasks(cell)
+
+
+async def cancel_tasks(cell: Cell) -> None:
+    """Cancel raw requests and background work and let them answer their clients."""
+    tasks = list(cell.tasks)
     for task in tasks:
         task.cancel()
     if tasks:
@@ -124,8 +178,9 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def _run_hook(cell: Cell, hook: str, deadline: float) -> None:
+    clock = cell.shard.clock
     try:
-        async with asyncio.timeout_at(deadline):
+        async with Budget(clock, deadline - clock.time()):
             await result_of(getattr(cell.actor, hook)())
     except BaseException as error:  # as in a start: user code must not end the worker
         cell.log.error("hook failed", hook=hook, exc_info=error)

@@ -7,7 +7,6 @@ single calls are admitted as they are.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -24,7 +23,7 @@ from stator.runtime.events import check_payload, resolve_event
 from stator.runtime.link.frames import RequestHead
 from stator.runtime.raw_http import BodySource, Request
 
-from .hook_budget import run_hook
+from .hook_budget import Budget, run_hook
 from .lifecycle import Status
 
 if TYPE_CHECKING:
@@ -235,6 +234,7 @@ def dismiss(visit: Visit) -> None:
     cell, conn = visit.cell, visit.conn
     assert conn is not None
     cell.visits.pop(conn.id, None)
+    cell.rest()
     if "on_disconnect" not in cell.definition.hooks:
         return
     token = CALLER.set(visit)
@@ -255,7 +255,7 @@ def dismiss(visit: Visit) -> None:
 
 async def _finish_disconnect(cell: Cell, result: Any) -> None:
     try:
-        async with asyncio.timeout(cell.definition.settings.on_connect_timeout):
+        async with Budget(cell.shard.clock, cell.definition.settings.on_connect_timeout):
             await result_of(result)
     except BaseException as error:  # as above
         cell.log.error("hook failed", hook="on_disconnect", exc_info=error)

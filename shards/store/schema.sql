@@ -52,3 +52,65 @@ CREATE TABLE connections (
 
 -- NULL: it never slept.
 ALTER TABLE actors ADD COLUMN slept_ms INTEGER;
+
+-- step 3: queues, schedules and their history, key-value pairs
+
+-- In the order of receiving: a message is added at the end of those of its actor, and all of an
+-- actor's are read at once.
+CREATE TABLE messages (
+    pk         INTEGER REFERENCES actors (pk) ON DELETE CASCADE,
+    id         INTEGER,
+    name       TEXT NOT NULL,
+    body       BLOB NOT NULL,
+    created_ms INTEGER NOT NULL,
+    PRIMARY KEY (pk, id)
+) STRICT, WITHOUT ROWID;
+
+-- The greatest message id an actor ever used. Written only when the message that has it goes:
+-- until then the message itself says so, and a message that is added costs one row.
+CREATE TABLE queues (
+    pk      INTEGER PRIMARY KEY REFERENCES actors (pk) ON DELETE CASCADE,
+    last_id INTEGER NOT NULL
+) STRICT;
+
+-- Names of recurring schedules and ids of others do not meet: is_recurring is part of the key.
+CREATE TABLE schedules (
+    pk           INTEGER REFERENCES actors (pk) ON DELETE CASCADE,
+    is_recurring INTEGER,
+    id           TEXT,
+    due_ms       INTEGER NOT NULL,
+    image        BLOB NOT NULL,
+    PRIMARY KEY (pk, is_recurring, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX schedules_by_due ON schedules (due_ms);
+
+-- What became of the runs of a recurring schedule; goes with it, hence is_recurring.
+CREATE TABLE schedule_history (
+    pk           INTEGER,
+    name         TEXT,
+    scheduled_ms INTEGER,
+    is_recurring INTEGER NOT NULL DEFAULT 1 CHECK (is_recurring = 1),
+    fired_ms     INTEGER NOT NULL,
+    finished_ms  INTEGER,
+    action       TEXT NOT NULL,
+    result       TEXT NOT NULL,
+    error        BLOB,
+    PRIMARY KEY (pk, name, scheduled_ms),
+    FOREIGN KEY (pk, is_recurring, name) REFERENCES schedules (pk, is_recurring, id)
+        ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- By the bytes of their keys. ANY: text comes back as text and bytes as bytes.
+CREATE TABLE pairs (
+    pk      INTEGER REFERENCES actors (pk) ON DELETE CASCADE,
+    key     BLOB,
+    is_text INTEGER NOT NULL,
+    value   ANY NOT NULL,
+    PRIMARY KEY (pk, key)
+) STRICT, WITHOUT ROWID;
+
+-- When actors have to be awake. One SELECT for each table with an instant and an index on it; a
+-- step that adds another makes the view again, with UNION ALL.
+CREATE VIEW alarms (pk, due_ms) AS
+SELECT pk, due_ms FROM schedules;

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
-from typing import Any
+from collections.abc import Sequence
 
-import apsw
-
-from stator.runtime.storage import ActorQuery, ActorRow, CommitDone, ConnectionRow, Writes
+from stator.runtime.storage import (
+    ActorQuery,
+    ActorRow,
+    CommitDone,
+    FireRow,
+    PairKey,
+    PairQuery,
+    QueueRows,
+    Writes,
+)
 
 from .database import ShardFile
+from .look_ups import LookUps
 from .reader import Reader
 from .statements import STATEMENTS
 from .writer import Writer
-
-_Row = tuple[Any, ...]
 
 
 class SqliteStore:
@@ -26,8 +31,8 @@ class SqliteStore:
         connection = file.open_for_writing()
         row = connection.execute(STATEMENTS["next_pk"]).get
         self._next_pk = int(row)
-        self._read = file.open_for_reading()
-        self._reader = reader
+        self._look_ups = LookUps(file.open_for_reading())
+        self._run = reader.run
         self._writer = Writer(
             connection, name=f"shard {file.number}", checkpoint_pages=checkpoint_pages
         )
@@ -37,27 +42,39 @@ class SqliteStore:
         return self._next_pk
 
     def find_by_key(self, namespace: str, name: str, key: str) -> asyncio.Future[ActorRow | None]:
-        return self._reader.run(lambda: self._find("find_by_key", (namespace, name, key)))
+        return self._run(lambda: self._look_ups.find_by_key(namespace, name, key))
 
     def find_by_id(self, actor_id: str) -> asyncio.Future[ActorRow | None]:
-        return self._reader.run(lambda: self._find("find_by_id", (actor_id,)))
+        return self._run(lambda: self._look_ups.find_by_id(actor_id))
+
+    def find_due(self, until_ms: int) -> asyncio.Future[list[str]]:
+        return self._run(lambda: self._look_ups.find_due(until_ms))
+
+    def next_due(self, after_ms: int) -> asyncio.Future[int | None]:
+        return self._run(lambda: self._look_ups.next_due(after_ms))
+
+    def load_queues(self, pk: int) -> asyncio.Future[QueueRows]:
+        return self._run(lambda: self._look_ups.load_queues(pk))
+
+    def list_fires(self, pk: int, name: str, limit: int) -> asyncio.Future[list[FireRow]]:
+        return self._run(lambda: self._look_ups.list_fires(pk, name, limit))
+
+    def get_pairs(self, pk: int, keys: Sequence[bytes]) -> asyncio.Future[list[bytes | str | None]]:
+        return self._run(lambda: self._look_ups.get_pairs(pk, keys))
+
+    def list_pairs(
+        self, pk: int, query: PairQuery
+    ) -> asyncio.Future[list[tuple[PairKey, bytes | str]]]:
+        return self._run(lambda: self._look_ups.list_pairs(pk, query))
 
     def list_actors(self, query: ActorQuery) -> asyncio.Future[list[ActorRow]]:
-        bindings = {
-            "namespace": query.namespace,
-            "name": query.name,
-            "before_ms": query.before_ms,
-            "limit": query.limit,
-        }
-        return self._reader.run(
-            lambda: [_to_row(row) for row in self._rows("list_actors", bindings)]
-        )
+        return self._run(lambda: self._look_ups.list_actors(query))
 
     def list_names(self, namespace: str) -> asyncio.Future[list[str]]:
-        return self._reader.run(lambda: [row[0] for row in self._rows("list_names", (namespace,))])
+        return self._run(lambda: self._look_ups.list_names(namespace))
 
     def list_namespaces(self) -> asyncio.Future[list[tuple[str, int]]]:
-        return self._reader.run(lambda: [(row[0], row[1]) for row in self._rows("list_namespaces")])
+        return self._run(self._look_ups.list_namespaces)
 
     def commit(self, writes: Writes, done: CommitDone) -> None:
         self._writer.submit(writes, done)
@@ -65,24 +82,5 @@ class SqliteStore:
     def close(self) -> None:
         # The reading connection first: the last one to close empties the write-ahead log, and
         # only a writer can.
-        self._read.close()
+        self._look_ups.close()
         self._writer.close()
-
-    def _find(self, statement: str, bindings: _Row) -> ActorRow | None:
-        with closing(self._read.execute(STATEMENTS[statement], bindings)) as cursor:
-            found = cursor.fetchone()
-            if found is None:
-                return None
-            row = _to_row(found)
-            # The first statement is not exhausted yet, so both see the file as of one commit.
-            kept = self._rows("find_connections", (row.pk,))
-            row.connections = [ConnectionRow(*each) for each in kept]
-            return row
-
-    def _rows(self, statement: str, bindings: _Row | dict[str, Any] = ()) -> list[_Row]:
-        cursor: apsw.Cursor = self._read.execute(STATEMENTS[statement], bindings)
-        return cursor.fetchall()
-
-
-def _to_row(row: _Row) -> ActorRow:
-    return ActorRow(*row)

@@ -39,3 +39,9 @@ def upsert_states(rows: int) -> str:
         f"INSERT INTO states (pk, image) VALUES {values} "
         "ON CONFLICT (pk) DO UPDATE SET image = excluded.image"
     )
+
+
+def insert_messages(rows: int) -> str:
+    """Return the statement that adds ``rows`` messages at once; see :func:`upsert_states`."""
+    values = ", ".join(["(?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT INTO messages (pk, id, name, body, created_ms) VALUES {values}"

@@ -12,41 +12,11 @@ import threading
 from queue import SimpleQueue
 
 import apsw
-import msgspec
 
 from stator.runtime import faults
-from stator.runtime.storage import (
-    CommitDone,
-    DeleteActor,
-    DeleteConnection,
-    InsertActor,
-    InsertConnection,
-    InsertNamespace,
-    MarkDestroyed,
-    Operation,
-    RecordSleep,
-    RecordStart,
-    UpdateConnection,
-    Writes,
-)
+from stator.runtime.storage import CommitDone, Writes
 
-from .statements import STATEMENTS, upsert_states
-
-_SQL: dict[type[Operation], str] = {
-    InsertActor: STATEMENTS["insert_actor"],
-    RecordStart: STATEMENTS["record_start"],
-    RecordSleep: STATEMENTS["record_sleep"],
-    MarkDestroyed: STATEMENTS["mark_destroyed"],
-    DeleteActor: STATEMENTS["delete_actor"],
-    InsertConnection: STATEMENTS["insert_connection"],
-    UpdateConnection: STATEMENTS["update_connection"],
-    DeleteConnection: STATEMENTS["delete_connection"],
-    InsertNamespace: STATEMENTS["insert_namespace"],
-}
-
-_UPSERT_ROWS = 64
-"""The most rows one statement stores; each size is a statement that SQLite prepares once."""
-_UPSERTS = [upsert_states(rows) for rows in range(_UPSERT_ROWS + 1)]
+from .transaction import Step, steps
 
 _Job = tuple[Writes, CommitDone]
 
@@ -89,22 +59,21 @@ class Writer:
 
     def _commit(self, writes: Writes) -> None:
         faults.point("commit.before")
-        if not writes.operations and len(writes.states) <= _UPSERT_ROWS:
+        statements = steps(writes)
+        if len(statements) > 1:
+            self._commit_together(statements)
+        else:
             # One statement is a transaction of its own. This thread then asks for the
             # interpreter once instead of three times while the event loop has it.
             faults.point("commit.before_sync")
-            self._store_states(writes.states)
-        else:
-            self._commit_together(writes)
+            self._execute(statements)
         faults.point("commit.after")
 
-    def _commit_together(self, writes: Writes) -> None:
+    def _commit_together(self, statements: list[Step]) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            for operation in writes.operations:
-                execute(_SQL[type(operation)], msgspec.structs.astuple(operation))
-            self._store_states(writes.states)
+            self._execute(statements)
             faults.point("commit.before_sync")
             execute("COMMIT")
         except BaseException:
@@ -114,11 +83,10 @@ class Writer:
                 execute("ROLLBACK")
             raise
 
-    def _store_states(self, states: dict[int, bytes]) -> None:
-        bindings = [part for item in states.items() for part in item]
-        for start in range(0, len(bindings), 2 * _UPSERT_ROWS):
-            part = bindings[start : start + 2 * _UPSERT_ROWS]
-            self._connection.execute(_UPSERTS[len(part) // 2], part)
+    def _execute(self, statements: list[Step]) -> None:
+        execute = self._connection.execute
+        for statement, bindings in statements:
+            execute(statement, bindings)
 
     def _on_commit(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._log_pages = pages

@@ -92,7 +92,7 @@ def _timers() -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ["counter", "hooked", "sleepy"])
-async def test_an_idle_actor_has_no_task_and_no_timer(name: str) -> None:
+async def test_an_idle_actor_has_no_task_and_no_timer_of_its_own(name: str) -> None:
     async with running_engine(use=USE) as local:
         tasks, timers = asyncio.all_tasks(), len(_timers())
         for number in range(50):
@@ -100,7 +100,7 @@ async def test_an_idle_actor_has_no_task_and_no_timer(name: str) -> None:
             await local.call(name, "add_slowly", 1, key=str(number))
         await turns()
         assert asyncio.all_tasks() == tasks
-        assert len(_timers()) == timers
+        assert len(_timers()) <= timers + 2  # one of the worker for all that is idle, one for work
 
 
 async def test_a_drained_engine_refuses_new_calls() -> None:

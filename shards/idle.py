@@ -1,0 +1,96 @@
+"""Actors that have nothing to do go to sleep (semantics page, section 2.5).
+
+Rule 1. An actor sleeps when it was idle for ``sleep_timeout`` without interruption.
+Rule 2. Work is only stamped (``Cell.idle_since``). One timer per worker looks at each actor when
+        it could be due at the earliest, and finds out then whether it had work meanwhile.
+Rule 3. Under memory pressure idle actors sleep early, those idle for longest first.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from stator.runtime.clock import Clock, Timer
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .shard import Shard
+
+LONGEST_LOOK_S = 300.0
+"""Entries of actors that left memory are forgotten within this time, whatever their time-out."""
+
+_Entry = tuple[float, str, int, int]
+"""When to look, at which actor (id), of which shard, of which generation."""
+
+
+class IdleWatch:
+    """Looks after the idle actors of one worker."""
+
+    def __init__(self, clock: Clock, find_shard: Callable[[int], Shard]) -> None:
+        self._clock = clock
+        self._find_shard = find_shard
+        self._entries: list[_Entry] = []
+        self._timer: Timer | None = None
+        self._armed_for = 0.0
+
+    def watch(self, cell: Cell) -> None:
+        """Look after an actor that has just become ready."""
+        if not cell.definition.settings.no_sleep:
+            self._push(cell, self._clock.time())
+            self._arm()
+
+    def close(self) -> None:
+        """Look after nobody any more."""
+        self._entries.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _push(self, cell: Cell, now: float) -> None:
+        look = min(_due(cell, now), now + LONGEST_LOOK_S)
+        row = cell.row
+        heapq.heappush(self._entries, (look, row.actor_id, cell.shard.number, row.generation))
+
+    def _arm(self) -> None:
+        if not self._entries:
+            return
+        first = self._entries[0][0]
+        if self._timer is not None:
+            if self._armed_for <= first:
+                return
+            self._timer.cancel()
+        self._armed_for = first
+        self._timer = self._clock.call_later(max(0.0, first - self._clock.time()), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._clock.time()
+        while self._entries and self._entries[0][0] <= now:
+            _, actor_id, number, generation = heapq.heappop(self._entries)
+            cell = self._find_shard(number).by_id.get(actor_id)
+            if cell is None or cell.row.generation != generation:
+                continue
+            if cell.is_idle and _due(cell, now) <= now:
+                cell.sleep()
+            else:
+                self._push(cell, now)
+        self._arm()
+
+
+def _due(cell: Cell, now: float) -> float:
+    """Return when the actor may sleep, if it has nothing to do until then."""
+    since = cell.idle_since if cell.is_idle else now
+    return since + cell.definition.settings.sleep_timeout
+
+
+def sleep_longest_idle(cells: Iterable[Cell], count: int) -> int:
+    """Put up to ``count`` idle actors to sleep, those idle for longest first (rule 3).
+
+    Returns how many. ``no_sleep`` is about idleness by time; it holds here as well.
+    """
+    idle = [cell for cell in cells if cell.is_idle and not cell.definition.settings.no_sleep]
+    chosen = heapq.nsmallest(count, idle, key=lambda cell: cell.idle_since)
+    for cell in chosen:
+        cell.sleep()
+    return len(chosen)
