@@ -1,4 +1,4 @@
-"""Requests to one actor: actions, and what else an actor answers over HTTP.
+"""Requests to one actor: actions, queues, and what else an actor answers over HTTP.
 
 The hot path of the gateway: route (cached), token, namespace (known), body, one frame to the
 worker, one future, one write back. The body is opaque here.
@@ -34,6 +34,7 @@ from stator.runtime.link.frames import (
     Created,
     FindActors,
     OpenExchange,
+    Publish,
     Refusal,
     Resolution,
 )
@@ -54,6 +55,7 @@ from .connections import ClientConnection
 from .cors import CrossOrigin, as_lines
 from .namespaces import KnownNamespaces
 from .params import check_params, params_of
+from .publications import publish
 from .raw_requests import RawRequests
 from .request_heads import make_head
 from .routes import ActorRoute
@@ -189,8 +191,8 @@ class ActorRequests:
         headers = request.headers
         if headers.get("x-rivet-skip-ready-wait", "0") not in ("0", "1", "true", "false"):
             raise InvalidHeader(metadata={"header": "x-rivet-skip-ready-wait"})
-        action = route.action
-        if action is None:
+        name = route.action or route.queue
+        if name is None:
             if is_raw(route.inner):
                 return await self._serve_raw(request, route, ray_id)
             return await self._serve_other(request, route)
@@ -202,21 +204,24 @@ class ActorRequests:
         body = await read_message(request, self._max_message_size, self._patience_s)
         key, shard = self._places.get(request.raw_path) or await self.place(request, route)
         link = self._backends.link_to(shard)
-        call = Call(
+        asked = (Publish if route.action is None else Call)(
             link.next_id(),
             shard,
             resolution_of(route),
             route.namespace,
             route.name,
             key,
-            action,
+            name,
             encoding,
             ray_id,
             route.input,
             self._params(headers.get(PARAMS_HEADER)),
             make_head(request, route) if link.peer_wants_requests else None,
         )
-        reply, payload = await link.request(call, body)
+        if isinstance(asked, Call):
+            reply, payload = await link.request(asked, body)
+        else:
+            reply, payload = await publish(request, link, asked, body)
         if isinstance(reply, Refusal):
             raise refused(reply)
         assert isinstance(reply, Answer)

@@ -60,6 +60,8 @@ class ActorRoute:
     """The query string without routing parameters."""
     action: str | None = None
     """The wire name of the action, if the inner path names one."""
+    queue: str | None = None
+    """The wire name of the queue, if the inner path names one."""
     actor_id: str | None = None
     """Set on the direct form; the other fields then say nothing."""
     namespace: str = ""
@@ -107,7 +109,8 @@ def parse_route(raw_path: str) -> Route:
     return ActorRoute(
         inner,
         query,
-        action=_action_name_of(inner),
+        action=_name_after("/action/", inner, "action name"),
+        queue=_name_after("/queue/", inner, "queue name"),
         actor_id=_percent_decode(actor_id, "actor id"),
         token=_percent_decode(token, "token") if at else None,
     )
@@ -123,7 +126,8 @@ def _parse_query_route(segment: str, inner: str, query: str) -> ActorRoute:
     return ActorRoute(
         inner,
         rest,
-        action=_action_name_of(inner),
+        action=_name_after("/action/", inner, "action name"),
+        queue=_name_after("/queue/", inner, "queue name"),
         namespace=parameters["rvt-namespace"],
         name=_percent_decode(segment, "actor name"),
         key=split_query_key(parameters.get("rvt-key")),
@@ -135,13 +139,14 @@ def _parse_query_route(segment: str, inner: str, query: str) -> ActorRoute:
     )
 
 
-def _action_name_of(inner: str) -> str | None:
-    if not inner.startswith("/action/"):
+def _name_after(prefix: str, inner: str, what: str) -> str | None:
+    """Return the one segment that follows ``prefix``, decoded."""
+    if not inner.startswith(prefix):
         return None
-    segment = inner[len("/action/") :]
+    segment = inner[len(prefix) :]
     if not segment or "/" in segment:
         return None
-    return _percent_decode(segment, "action name")
+    return _percent_decode(segment, what)
 
 
 def _split_query(query: str) -> tuple[dict[str, str], str]:

@@ -92,6 +92,28 @@ def test_a_malformed_direct_path_is_not_a_gateway_path(raw_path: str) -> None:
     assert parse_route(raw_path) == ControlRoute(raw_path, "")
 
 
+@pytest.mark.parametrize(
+    ("inner", "queue"),
+    [
+        ("/queue/jobs", "jobs"),
+        ("/queue/ns%2Fodd%20name", "ns/odd name"),
+        ("/queue/%C3%A9", "é"),
+        ("/queue/a.b", "a.b"),
+        ("/queue", None),
+        ("/queue/", None),
+        ("/queue/jobs/", None),
+        ("/queue/jobs/more", None),
+        ("/queues/jobs", None),
+        ("/action/jobs", None),
+        ("/request/queue/jobs", None),
+    ],
+)
+def test_a_queue_is_one_segment_below_queue(inner: str, queue: str | None) -> None:
+    by_id = _actor(f"/gateway/id1{inner}")
+    by_key = _actor(f"/gateway/chat{inner}?{GET}")
+    assert (by_id.queue, by_key.queue, by_id.inner) == (queue, queue, inner)
+
+
 # ------------------------------------------------------------------------- query paths
 
 
@@ -194,6 +216,7 @@ def test_pool_wins_over_its_older_name() -> None:
         ("/gateway/id/action/a\udcff", "query_invalid_percent_encoding", "URL"),
         ("/gateway/id/action/%", "query_invalid_percent_encoding", "action name"),
         ("/gateway/id/action/%ff", "query_invalid_percent_encoding", "action name"),
+        ("/gateway/id/queue/%ff", "query_invalid_percent_encoding", "queue name"),
         ("/gateway/%ff/x", "query_invalid_percent_encoding", "actor id"),
         ("/actors?name=\udcff", "query_invalid_percent_encoding", "URL"),
         ("/gateway/a@%f/x", "query_invalid_percent_encoding", "token"),
