@@ -129,7 +129,7 @@ class ControlApi:
         cell = Cell(shard, definition, (request.namespace, request.name, request.key))
         shard.add(cell)
         row = self._engine.create_row(cell, request.input)
-        self._engine.begin(cell, row)
+        self._engine.generations.begin(cell, row)
         return row
 
     # -- look up
@@ -201,12 +201,13 @@ class ControlApi:
             if row is None or row.namespace != request.namespace:
                 raise ActorNotFound
             await self._loaded(shard, (row.namespace, row.name, row.key))
-            cell = shard.by_id.get(request.actor_id) or self._engine.destroy_stored(shard, row)
+            generations = self._engine.generations
+            cell = shard.by_id.get(request.actor_id) or generations.destroy_stored(shard, row)
+            if cell is None:
+                await generations.destroy_unknown(shard, row)
+                return
         elif cell.identity[0] != request.namespace:
             raise ActorNotFound
-        if cell is None:
-            await shard.wait_durable()
-            return
         if cell.status not in ENDING:
             cell.destroy()
         while cell.status is not Status.GONE:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stator.runtime.clock import Clock
 from stator.runtime.control import Counter
-from stator.runtime.database_errors import DatabaseNotConfigured
 from stator.runtime.definition import ActorDefinition
 from stator.runtime.errors import (
     ActorNotConfigured,
@@ -32,7 +30,6 @@ from stator.runtime.ids import RANDOM_BYTES, make_actor_id
 from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import (
     Call,
-    ConnectionKind,
     OpenConnection,
     OpenExchange,
     Request,
@@ -45,12 +42,10 @@ from stator.runtime.log import Logger
 from stator.runtime.registry import Registry
 from stator.runtime.storage import (
     ActorRow,
-    DeleteActor,
     InsertActor,
     ShardStorage,
 )
 
-from . import stopping
 from .actions import ActionRunner
 from .batch import ReplyPort
 from .calls import SingleCall
@@ -60,21 +55,16 @@ from .control_api import ControlApi
 from .exchanges import open_exchange
 from .gateway_link import GatewayLink
 from .gateways import Gateways
-from .hibernation import connections_of, suspend_connections
-from .idle import IdleWatch, sleep_longest_idle
+from .generations import Generations
 from .lifecycle import HOLDS_REQUESTS, Status
 from .local_calls import LocalCaller, Route, WorkerTransport
-from .opening import open_connection, serve_raw
+from .opening import open_connection
 from .pulse import Pulse
 from .refusals import refuse
-from .run_loop import RunLoop
 from .shard import Limits, Shard
-from .start_failures import StartFailures
-from .starting import claim_overdue, start_plain, start_with_hooks, takes_time
 
 if TYPE_CHECKING:
-    from .databases import CellDatabase, Databases
-    from .schedules import Claim
+    from .databases import Databases
 
 
 class Engine:
@@ -109,19 +99,18 @@ class Engine:
             max_message_bytes=self.limits.max_response_bytes,
             expose=expose_errors,
         )
-        self.databases = databases
-        self.start_failures = StartFailures(self.clock)
         self._pulses: dict[float, Pulse] = {}
         self._gateways = Gateways()
         self.find_gateway = self._gateways.find
         self.greet = self._gateways.greet
         self.miss = self._gateways.miss
         self._background: set[asyncio.Task[None]] = set()
-        self.shards = {
+        self.shards: dict[int, Shard] = {}
+        self.generations = Generations(self, self._gateways, databases)
+        self.shards |= {
             number: Shard(number, store, self, log, commit_interval=commit_interval)
             for number, store in stores.items()
         }
-        self._idle_watch = IdleWatch(self.clock, self.shards.__getitem__)
         self.log = log
         self._route = route
         self._control = ControlApi(self)
@@ -133,11 +122,12 @@ class Engine:
     def accept(self, request: Request, payload: bytes, port: ReplyPort) -> None:
         """Take one request; exactly one reply goes to ``port``."""
         if isinstance(request, ToActor):
-            self._accept_call(request, payload, port)
+            self.accept_call(request, payload, port)
         else:
             self.spawn(self._control.serve(request, port))
 
-    def _accept_call(self, call: ToActor, payload: bytes, port: ReplyPort) -> None:
+    def accept_call(self, call: ToActor, payload: bytes, port: ReplyPort) -> None:
+        """Take a request of an actor, which may not be in memory."""
         shard = self.shards.get(call.shard)
         if shard is None:
             refuse(port, call.id, ShardUnavailable())
@@ -197,9 +187,9 @@ class Engine:
     def _on_loaded(self, cell: Cell, found: asyncio.Future[ActorRow | None]) -> None:
         if (error := found.exception()) is not None:
             self.log.error("look-up failed", exc_info=error)
-            self._give_up(cell, StorageUnavailable())
+            self.generations.give_up(cell, StorageUnavailable())
         elif (row := found.result()) is not None:
-            self.begin(cell, row)
+            self.generations.begin(cell, row)
         else:
             creators = [
                 call
@@ -207,9 +197,9 @@ class Engine:
                 if not isinstance(call, WakeActor) and call.resolution == Resolution.GET_OR_CREATE
             ]
             if creators:
-                self.begin(cell, self.create_row(cell, creators[0].input))
+                self.generations.begin(cell, self.create_row(cell, creators[0].input))
             else:
-                self._give_up(cell, ActorNotFound())
+                self.generations.give_up(cell, ActorNotFound())
 
     def _look_up_id(self, shard: Shard, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         waiting = self._looking_up.get(call.key)
@@ -239,9 +229,9 @@ class Engine:
             if cell is None:
                 refuse(port, call.id, problem if row is None else _not_configured(row.name))
             else:
-                self._deliver_held(cell, call, payload, port)
+                self.deliver_held(cell, call, payload, port)
 
-    def _deliver_held(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None:
+    def deliver_held(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         """Deliver a request that waited: the actor of its id may have a successor by now."""
         is_by_id = call.resolution == Resolution.BY_ID
         if is_by_id and cell.status is not Status.LOADING and cell.row.actor_id != call.key:
@@ -261,7 +251,7 @@ class Engine:
             return None
         cell = Cell(shard, definition, identity)
         shard.add(cell)
-        self.begin(cell, row)
+        self.generations.begin(cell, row)
         return cell
 
     def create_row(self, cell: Cell, given: bytes | None) -> ActorRow:
@@ -274,172 +264,11 @@ class Engine:
         self.counters[Counter.ACTORS_CREATED] += 1
         return ActorRow(pk, actor_id, namespace, name, key, now_ms, 0, None, given, None)
 
-    def begin(self, cell: Cell, row: ActorRow) -> None:
-        """Start an actor whose row is known."""
-        cell.row = row
-        cell.shard.by_id[row.actor_id] = cell
-        cell.become(Status.STARTING)
-        failure = self.start_failures.blocks(row.actor_id)
-        if failure is not None:
-            self._give_up(cell, failure.error)
-        elif takes_time(cell):
-            self.spawn(self._start_with_hooks(cell))
-        else:
-            self._start_plain(cell)
-
-    def _start_plain(self, cell: Cell) -> None:
-        try:
-            start_plain(cell)
-        except BaseException as error:
-            self._fail_start(cell, error)
-        else:
-            self._become_ready(cell, [])
-
-    async def _start_with_hooks(self, cell: Cell) -> None:
-        cell.enter()
-        try:
-            await start_with_hooks(cell)
-            overdue = await claim_overdue(cell)
-        except BaseException as error:
-            # SystemExit and CancelledError of user code too: neither may end the worker or leave
-            # those who wait for the actor without an answer.
-            self._fail_start(cell, error)
-        else:
-            self._become_ready(cell, overdue)
-        finally:
-            cell.leave()
-
-    def _become_ready(self, cell: Cell, overdue: list[Claim]) -> None:
-        if cell.status is not Status.STARTING:
-            return  # destroyed by its own hook, or its storage was lost meanwhile
-        cell.become(Status.READY)
-        self.start_failures.forget(cell.row.actor_id)
-        self._idle_watch.watch(cell)
-        for connection in connections_of(cell):
-            if connection.kind is ConnectionKind.RAW:
-                serve_raw(connection, restored=True)
-            self._gateways.settle(connection)
-        if "run" in cell.definition.hooks:
-            cell.run_loop = RunLoop(cell)
-            cell.run_loop.start()
-        if overdue:
-            cell.schedule_book.dispatch(overdue)
-        for call, payload, port in cell.take_held():
-            self._deliver_held(cell, call, payload, port)
-        if cell.wants_sleep:
-            cell.sleep()
-
-    def _fail_start(self, cell: Cell, error: BaseException) -> None:
-        cell.log.error("actor did not start", exc_info=error)
-        self.start_failures.note(cell.row.actor_id, error)
-        if cell.database is not None:
-            self.spawn(cell.database.close(0.0))
-        if cell.batch is None:
-            self._give_up(cell, error)
-        else:
-            self.spawn(self._give_up_once_stored(cell, error))
-
-    async def _give_up_once_stored(self, cell: Cell, error: BaseException) -> None:
-        """Give up when its row is on disk, where the next start must find it, or lost."""
-        with suppress(StorageUnavailable):
-            await cell.wait_committed()
-        if cell.status is Status.STARTING:
-            self._give_up(cell, error)
-
-    def _give_up(self, cell: Cell, error: BaseException) -> None:
-        """Drop an actor that cannot serve and tell those who wait for it."""
-        cell.shard.remove(cell)
-        for connection in connections_of(cell):
-            connection.detach()
-        for call, _, port in cell.take_held():
-            refuse(port, call.id, error)
-
-    # -- leaving memory
+    # -- what shards and actors need of their worker
 
     def make_client(self, cell: Cell) -> ActorClient:
         """Return the client of one actor."""
         return ActorClient(WorkerTransport(self, cell, self._route))
-
-    def begin_destroy(self, cell: Cell) -> None:
-        """Destroy an actor in the background; its row is marked already."""
-        self.spawn(self._leave(cell, stopping.destroy(cell)))
-
-    def destroy_stored(self, shard: Shard, row: ActorRow) -> Cell | None:
-        """Destroy an actor that is not in memory, without starting it (semantics page, 2.8).
-
-        Its key is taken until that is durable. ``None`` if the registry does not know the actor:
-        then nobody can start it meanwhile.
-        """
-        definition = self.registry.get(row.name)
-        if definition is None:
-            shard.write(DeleteActor(row.pk))
-            return None
-        cell = Cell(shard, definition, (row.namespace, row.name, row.key))
-        shard.add(cell)
-        cell.row = row
-        shard.by_id[row.actor_id] = cell
-        cell.become(Status.DELETED)
-        shard.write(DeleteActor(row.pk), cell)
-        self._gateways.close_stored(row.connections)
-        self.spawn(self._leave(cell, cell.wait_committed()))
-        return cell
-
-    def begin_sleep(self, cell: Cell) -> None:
-        """Put an actor to sleep in the background."""
-        self.spawn(self._leave(cell, stopping.sleep(cell)))
-
-    async def _leave(self, cell: Cell, work: Coroutine[Any, Any, None]) -> None:
-        status = cell.status
-        try:
-            await work
-        except StorageUnavailable:
-            # A mark of destruction is not on disk: the actor lives on, as its caller was told. Or
-            # it is, and the next opening of the shard deletes the rows.
-            cell.log.error("actor could not be stopped in an orderly way", status=status.value)
-        held = cell.take_held()
-        cell.shard.remove(cell)
-        for call, payload, port in held:
-            self._accept_call(call, payload, port)
-
-    async def drain(self) -> None:
-        """Stop all actors in an orderly way; returns when all they did is durable."""
-        self._draining = True
-        cells = [
-            cell
-            for shard in self.shards.values()
-            for cell in shard.by_identity.values()
-            if cell.status is Status.READY
-        ]
-        with_work = [cell for cell in cells if stopping.has_something_to_end(cell)]
-        await asyncio.gather(*map(stopping.drain, with_work))
-        for cell in cells:
-            if cell not in with_work:
-                cell.shard.capture_quietly(cell)
-        for shard in self.shards.values():
-            shard.save_deferred()
-        await asyncio.gather(
-            *(shard.wait_durable() for shard in self.shards.values()), return_exceptions=True
-        )
-        for cell in with_work:
-            suspend_connections(cell)
-
-    def open_database(self, cell: Cell) -> CellDatabase:
-        """Return the database of an actor whose class declares one; opens no file yet."""
-        if self.databases is None:
-            raise DatabaseNotConfigured
-        declaration = cell.definition.database
-        assert declaration is not None
-        number, actor_id = cell.shard.number, cell.row.actor_id
-        return self.databases.of(number, actor_id, declaration, cell.log)
-
-    async def delete_database(self, cell: Cell) -> None:
-        """Delete the file of an actor that is destroyed."""
-        if self.databases is not None:
-            await self.databases.delete(cell.shard.number, cell.row.actor_id)
-
-    def discard(self, cell: Cell) -> None:
-        """Cut off what an actor whose changes were lost still does."""
-        self.spawn(stopping.cut_off_evicted(cell))
 
     def pulse_of(self, definition: ActorDefinition) -> Pulse:
         """Return what captures the changes of long work of a class."""
@@ -449,20 +278,18 @@ class Engine:
             pulse = self._pulses[seconds] = Pulse(self.clock, seconds)
         return pulse
 
-    def sleep_longest_idle(self, count: int) -> int:
-        """Put up to ``count`` idle actors to sleep; return how many."""
-        cells = (cell for shard in self.shards.values() for cell in shard.by_id.values())
-        return sleep_longest_idle(cells, count)
+    async def drain(self) -> None:
+        """Stop all actors in an orderly way; returns when all they did is durable."""
+        self._draining = True
+        await self.generations.drain(self.shards.values())
 
     def close(self) -> None:
         """Close the stores; blocks until their last commit is done."""
-        self._idle_watch.close()
+        self.generations.close()
         for pulse in self._pulses.values():
             pulse.close()
         for shard in self.shards.values():
             shard.store.close()
-        if self.databases is not None:
-            self.databases.close()
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine in the background; what it raises is logged."""

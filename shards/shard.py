@@ -44,7 +44,7 @@ from .refusals import lose, refuse
 if TYPE_CHECKING:
     from .actions import ActionRunner
     from .connections import Connection
-    from .databases import CellDatabase
+    from .generations import Generations
     from .pulse import Pulse
 
 
@@ -78,13 +78,9 @@ class Surroundings(Protocol):
     runner: ActionRunner
     limits: Limits
     clock: Clock
+    generations: Generations
 
     def make_client(self, cell: Cell) -> ActorClient: ...
-    def begin_destroy(self, cell: Cell) -> None: ...
-    def begin_sleep(self, cell: Cell) -> None: ...
-    def open_database(self, cell: Cell) -> CellDatabase: ...
-    async def delete_database(self, cell: Cell) -> None: ...
-    def discard(self, cell: Cell) -> None: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
     def find_gateway(self, connection: Connection) -> None: ...
     def pulse_of(self, definition: ActorDefinition) -> Pulse: ...
@@ -113,8 +109,8 @@ class Shard:
         self.find_gateway = worker.find_gateway
         self.clock = worker.clock
         self.pulse_of = worker.pulse_of
-        self.open_database = worker.open_database
-        self.delete_database = worker.delete_database
+        self.open_database = worker.generations.open_database
+        self.delete_database = worker.generations.delete_database
         self.log = log
         self.by_identity: dict[Identity, Cell] = {}
         self.by_id: dict[str, Cell] = {}
@@ -168,7 +164,7 @@ class Shard:
                 refuse(port, call.id, DestroyedDuringCreation())
         cell.become(Status.DESTROYING)
         self.write(MarkDestroyed(cell.row.pk), cell)
-        self._worker.begin_destroy(cell)
+        self._worker.generations.begin_destroy(cell)
 
     def sleep(self, cell: Cell) -> None:
         """Let the actor leave memory, one that starts as soon as it has started.
@@ -178,7 +174,7 @@ class Shard:
         cell.wants_sleep = True
         if cell.status is Status.READY:
             cell.become(Status.SLEEPING)
-            self._worker.begin_sleep(cell)
+            self._worker.generations.begin_sleep(cell)
 
     # -- changes
 
@@ -411,7 +407,7 @@ class Shard:
             lose(output)
         for cell in batch.gated:
             suspend_connections(cell)
-            self._worker.discard(cell)
+            self._worker.generations.discard(cell)
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_exception(StorageUnavailable())

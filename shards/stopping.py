@@ -46,9 +46,13 @@ async def destroy(cell: Cell) -> None:
 async def delete(cell: Cell) -> None:
     """Delete the actor's database and rows. Raises ``storage.unavailable``."""
     cell.shard.flush(cell)
+    has_database = cell.definition.database is not None
+    if has_database:
+        # Its mark has to be on disk first: no actor may come back without its database.
+        await cell.wait_committed()
     cell.become(Status.DELETED)
     cell.shard.withdraw(cell)
-    if cell.definition.database is not None:
+    if has_database:
         await cell.shard.delete_database(cell)
     cell.shard.write(DeleteActor(cell.row.pk), cell)
     await cell.wait_committed()
