@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from stator.runtime.storage import InsertActor, Operation, ShardStorage, Writes
+from stator.runtime.storage import InsertActor, InsertMessage, Operation, ShardStorage, Writes
 from stator.shards.store.database import ShardFile
 from stator.shards.store.reader import Reader
 from stator.shards.store.sqlite_store import SqliteStore
@@ -76,7 +76,11 @@ def opened(medium: Medium) -> Generator[ShardStorage]:
 
 
 async def commit(
-    store: ShardStorage, *operations: Operation, states: Mapping[int, bytes] | None = None
+    store: ShardStorage,
+    *operations: Operation,
+    messages: Iterable[InsertMessage] = (),
+    removals: Iterable[tuple[int, int]] = (),
+    states: Mapping[int, bytes] | None = None,
 ) -> None:
     """Commit and return once it is durable. Raises why it is not."""
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,7 +91,8 @@ async def commit(
         else:
             done.set_exception(error)
 
-    store.commit(Writes(list(operations), states=dict(states or {})), settle)
+    writes = Writes(list(operations), list(messages), list(removals), dict(states or {}))
+    store.commit(writes, settle)
     await done
 
 

@@ -7,7 +7,19 @@ from pathlib import Path
 import apsw
 import pytest
 
-from stator.runtime.storage import ActorRow, ConnectionRow, InsertConnection, RecordSleep
+from stator.runtime.storage import (
+    ActorRow,
+    ConnectionRow,
+    InsertConnection,
+    InsertMessage,
+    MessageRow,
+    PutPair,
+    PutSchedule,
+    QueueRows,
+    RecordSleep,
+    ScheduleRow,
+    ShardStorage,
+)
 from stator.shards.store.database import SCHEMA_VERSION, ShardFile
 from tests.fakes.store_media import SqliteMedium, commit, opened
 
@@ -42,11 +54,15 @@ def test_a_migrated_file_has_the_schema_of_a_new_one(tmp_path: Path, version: in
     new.close()
 
 
+async def found(store: ShardStorage) -> list[ActorRow | None]:
+    """Look every actor of a recorded file up."""
+    return await asyncio.gather(*(store.find_by_id(f"id-{pk}") for pk in range(1, 5)))
+
+
 async def test_everything_in_a_file_of_schema_1_is_still_found(tmp_path: Path) -> None:
     restore(tmp_path, 1)
     with opened(SqliteMedium(tmp_path)) as store:
-        look_ups = (store.find_by_id(f"id-{pk}") for pk in range(1, 5))
-        assert await asyncio.gather(*look_ups) == [
+        assert await found(store) == [
             ActorRow(
                 1, "id-1", "default", "counter", "/a", 1_001, 3, 5_000, b"\xa1aa\x01", b"image of 1"
             ),
@@ -64,3 +80,42 @@ async def test_an_actor_of_schema_1_may_sleep_and_keep_connections(tmp_path: Pat
         row = await store.find_by_id("id-1")
         assert row is not None
         assert (row.slept_ms, row.connections) == (9_000, [ConnectionRow("c", b"o", b"c")])
+
+
+async def test_everything_in_a_file_of_schema_2_is_still_found(tmp_path: Path) -> None:
+    restore(tmp_path, 2)
+    with opened(SqliteMedium(tmp_path)) as store:
+        assert await found(store) == [
+            ActorRow(
+                *(1, "id-1", "default", "counter", "/a", 1_001, 3, 5_000, b"\xa1aa\x01"),
+                b"image of 1",
+                6_000,
+                [
+                    ConnectionRow("conn-a", b"opened a", b"changing a"),
+                    ConnectionRow("conn-b", b"", b"\0"),
+                ],
+            ),
+            ActorRow(2, "id-2", "default", "counter", "/b", 1_002, 0, None, None, None),
+            ActorRow(3, "id-3", "staging", "chat", "/c", 1_003, 1, 7_000, None, b""),
+            None,  # its destruction was interrupted
+        ]
+        assert await store.list_namespaces() == [("default", 1_000), ("staging", 2_000)]
+
+
+@pytest.mark.parametrize("version", OLD_SCHEMAS)
+async def test_an_actor_of_an_old_file_may_own_what_every_actor_may(
+    tmp_path: Path, version: int
+) -> None:
+    restore(tmp_path, version)
+    with opened(SqliteMedium(tmp_path)) as store:
+        await commit(
+            store,
+            PutSchedule(1, True, "tick", 8_000, b"image"),
+            PutPair(1, b"key", True, "value"),
+            messages=[InsertMessage(1, 1, "jobs", b"body", 9_000)],
+        )
+        row = await store.find_by_id("id-1")
+        assert row is not None
+        assert row.schedules == [ScheduleRow(True, "tick", 8_000, b"image")]
+        assert await store.get_pairs(1, [b"key"]) == ["value"]
+        assert await store.load_queues(1) == QueueRows([MessageRow(1, "jobs", b"body", 9_000)], 1)
