@@ -127,13 +127,14 @@ class Child:
         now_ns = time.monotonic_ns()
         lag_ns = max(0, now_ns - self._due_ns) if self._due_ns else 0
         self._slot.beat(
-            heartbeat_ns=now_ns, loop_lag_us=lag_ns // 1000, rss_bytes=self._resident_bytes()
+            heartbeat_ns=now_ns, loop_lag_us=lag_ns // 1000, rss_bytes=self.resident_bytes()
         )
         self.publish()
         self._due_ns = now_ns + int(self._interval * 1e9)
         loop.call_later(self._interval, self._beat, loop)
 
-    def _resident_bytes(self) -> int:
+    def resident_bytes(self) -> int:
+        """Return how much memory of this process is resident."""
         return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
 
     def _watch_supervisor(self) -> None:

@@ -167,6 +167,8 @@ class Workers(Section, frozen=True):
     """Longest pause between two restarts."""
     start_timeout: Seconds = 60.0
     """Time a child may take until it is ready."""
+    memory_limit_mib: Annotated[int, Meta(ge=0, le=1 << 24)] = 0
+    """Resident memory of one worker, in MiB, above which idle actors sleep early; 0 is no limit."""
 
 
 class Storage(Section, frozen=True):
@@ -188,6 +190,10 @@ class Storage(Section, frozen=True):
     """Page cache of one shard, in KiB."""
     lock_timeout: SecondsOrZero = 30.0
     """How long to wait for a shard that another process still holds."""
+    max_open_databases: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    """Databases of actors that one worker keeps open at a time."""
+    database_threads: Annotated[int, Meta(ge=1, le=64)] = 4
+    """Threads in which one worker runs the SQL of its actors."""
 
 
 class Actors(Section, frozen=True):

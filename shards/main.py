@@ -14,7 +14,7 @@ import uvloop
 
 from stator.runtime.boot import Boot
 from stator.runtime.child import Child
-from stator.runtime.control import ServiceState
+from stator.runtime.control import Counter, ServiceState
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
 from stator.runtime.garbage import settle_collector
@@ -25,9 +25,11 @@ from stator.runtime.registry import Registry
 from stator.runtime.storage import InsertNamespace, ShardStorage
 
 from .engine import Engine
+from .introduction import introduce
 from .link_server import LinkServer
 from .loader import ApplicationUnusable, load_registry
 from .local_calls import Route
+from .memory_pressure import MemoryPressure
 from .shard import Limits
 from .store.database import ShardDamaged, ShardFile
 from .store.reader import Reader
@@ -66,13 +68,7 @@ async def _serve(
     except (apsw.Error, OSError) as error:
         log.critical("cannot open a shard", problem=f"{type(error).__name__}: {error}")
         return ExitCode.STORAGE
-    hello = Hello(
-        boot.role.name.lower(),
-        boot.index,
-        boot.generation,
-        _describe(registry),
-        wants_requests=any(definition.wants_requests for definition in registry),
-    )
+    hello = introduce(registry, boot.role.name.lower(), boot.index, boot.generation)
     limits = boot.config.limits
     engine = Engine(
         registry,
@@ -92,8 +88,10 @@ async def _serve(
     server = LinkServer(engine, hello)
     await server.start(socket.socket(fileno=boot.listen_fds[0]))
     settle_collector()
+    pressure = _watch_memory(boot, child, engine, log)
     child.ready()
     await child.wait_stopping()
+    pressure.close()
     if _has_successor(child, block):
         await server.say_goodbye(boot.config.workers.grace_period * FAREWELL_PART)
     await engine.drain()
@@ -103,6 +101,20 @@ async def _serve(
     reader.close()
     child.publish()
     return child.exit_code()
+
+
+def _watch_memory(boot: Boot, child: Child, engine: Engine, log: Logger) -> MemoryPressure:
+    limit_mib = boot.config.workers.memory_limit_mib
+    pressure = MemoryPressure(
+        limit_mib << 20,
+        resident_bytes=child.resident_bytes,
+        awake=lambda: child.counters[Counter.ACTORS_AWAKE],
+        sleep=engine.generations.sleep_longest_idle,
+        log=log,
+    )
+    if limit_mib:
+        pressure.start()
+    return pressure
 
 
 def _has_successor(child: Child, block: ControlBlock) -> bool:
@@ -136,16 +148,6 @@ def _make_route(boot: Boot, block: ControlBlock, hello: Hello) -> Route:
         return Dialer(path, hello, ready_timeout=boot.config.server.ready_timeout)
 
     return lambda shard: dialer(block.owner_of(shard))
-
-
-def _describe(registry: Registry) -> dict[str, dict[str, str]]:
-    """Return what clients may know of each actor class: its display name and icon."""
-    described: dict[str, dict[str, str]] = {}
-    for definition in registry:
-        settings = definition.settings
-        shown = {"name": settings.name, "icon": settings.icon}
-        described[definition.name] = {key: text for key, text in shown.items() if text}
-    return described
 
 
 def _ensure_namespaces(engine: Engine, boot: Boot) -> None:
