@@ -19,7 +19,7 @@ DISTRIBUTIONS = {
 SHARED = {"msgspec", "cbor2", "structlog"}
 FOREIGN = {
     "stator": {"setproctitle"},
-    "runtime": SHARED | {"multidict"},
+    "runtime": SHARED | {"cronsim", "multidict"},
     "supervisor": SHARED | {"psutil", "setproctitle"},
     "shards": SHARED | {"apsw", "uvloop"},
     "http": SHARED | {"aiohttp", "multidict", "uvloop", "yarl"},
@@ -42,6 +42,7 @@ BANNED = {
 """Modules of the standard library that would bring in what the part is never to have."""
 
 PURE = [
+    "runtime/cadence.py",
     "runtime/declarations.py",
     "runtime/definition.py",
     "runtime/error_views.py",
@@ -75,6 +76,7 @@ PURE = [
     "runtime/public_codes.py",
     "runtime/raw_http.py",
     "runtime/sameness.py",
+    "runtime/schedule_errors.py",
     "runtime/signature.py",
     "runtime/state_codec.py",
     "supervisor/policy.py",
