@@ -54,9 +54,13 @@ class Answer(NamedTuple):
 class Exchange:
     """Sends requests. Belongs to the event loop of its first request."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        """``headers`` go with every request and win over its own (client-protocol, 5.1)."""
+    def __init__(self, headers: Mapping[str, str], *, unix_socket: str | None = None) -> None:
+        """``headers`` go with every request and win over its own (client-protocol, 5.1).
+
+        ``unix_socket`` is the path of a socket to send all of them to, whatever host they name.
+        """
         self._headers = {name.lower(): value for name, value in headers.items()}
+        self._unix_socket = unix_socket
         self._session: aiohttp.ClientSession | None = None
         self._sockets: aiohttp.ClientSession | None = None
         self._is_closed = False
@@ -119,7 +123,7 @@ class Exchange:
             raise RuntimeError("the client is closed")
         if self._sockets is None:
             # Not those of the calls: an open connection would keep one from them for ever.
-            self._sockets = _make_session(limit=0)
+            self._sockets = self._make_session(limit=0)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 return await self._sockets.ws_connect(
@@ -145,14 +149,18 @@ class Exchange:
         if self._is_closed:
             raise RuntimeError("the client is closed")
         if self._session is None:
-            self._session = _make_session(MAX_SOCKETS)
+            self._session = self._make_session(MAX_SOCKETS)
         return self._session
 
+    def _make_session(self, limit: int) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=self._make_connector(limit),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"user-agent": f"stator/{VERSION}"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+        )
 
-def _make_session(limit: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=KEEP_ALIVE_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"user-agent": f"stator/{VERSION}"},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-    )
+    def _make_connector(self, limit: int) -> aiohttp.BaseConnector:
+        if self._unix_socket is None:
+            return aiohttp.TCPConnector(limit=limit, keepalive_timeout=KEEP_ALIVE_S)
+        return aiohttp.UnixConnector(self._unix_socket, limit=limit, keepalive_timeout=KEEP_ALIVE_S)

@@ -1,4 +1,4 @@
-"""Everything a client does with a service; calls go over HTTP (client-protocol, 5).
+"""Everything a client does with a service; calls and messages go over HTTP (client-protocol, 5, 6).
 
 The way of a call: the service (asked once), the place of the actor in the URL, one ``POST``, the
 answer or its error, and for some errors once more (:mod:`retries`).
@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
+
+import msgspec
 
 from stator.runtime.errors import ActorError, InternalError, InvalidRequest
 from stator.runtime.handles import Address
@@ -25,6 +27,12 @@ from stator.runtime.protocol.encoding import (
     NATIVE_DIALECT,
     Encoding,
 )
+from stator.runtime.protocol.queue import (
+    QueueSendRequest,
+    QueueSendResponse,
+    decode_queue_response,
+    encode_queue_request,
+)
 
 from .addressing import params_text
 from .directory import Directory
@@ -32,10 +40,12 @@ from .endpoint import Endpoint
 from .exchange import BY_ACTOR, Answer, Exchange
 from .fetches import Body, Fetches, FetchResponse, Headers, inner_path
 from .raw_socket import RawSocket
-from .retries import is_last_word, pause_before_retry
+from .retries import is_last_word, pause_before_republishing, pause_before_retry
 from .service_lookup import Pause, Service
 from .session import BARE_VERSION, Session, Timing
 from .sockets import Sockets
+
+T = TypeVar("T")
 
 
 class HttpTransport:
@@ -50,12 +60,17 @@ class HttpTransport:
         encoding: Encoding,
         headers: Mapping[str, str],
         *,
+        exchange: Exchange | None = None,
         pause: Pause = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``encoding`` is one of the three of the client protocol."""
+        """``encoding`` is one of the three of the client protocol.
+
+        ``exchange`` sends the requests; without it they go to the host of ``endpoint``, with
+        ``headers``.
+        """
         self._encoding = encoding
-        self._exchange = Exchange(headers)
+        self._exchange = Exchange(headers) if exchange is None else exchange
         self._directory = Directory(self._exchange, endpoint, pause)
         self._sockets = Sockets(self._exchange, self._directory)
         self._fetches = Fetches(self._exchange, self._directory, encoding, pause)
@@ -65,28 +80,26 @@ class HttpTransport:
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         """Run an action and return its output; repeats what :mod:`retries` says."""
-        service = await self._directory.service()
-        encoding = self._request_encoding(service)
-        headers = self._headers(service, address, encoding)
-        inner = f"/action/{quote(action, safe='')}"
-        body = encode_action_request(encoding, BARE_VERSION, arguments)
-        requests = 0
-        while True:
-            requests += 1
-            by_actor = False
-            try:
-                place = await self._directory.place(service, address)
-                url = service.endpoint.url + place.path(inner)
-                answer = await self._exchange.send("POST", url, headers, body)
-                by_actor = BY_ACTOR in answer.headers
-                return self._output_of(answer)
-            except ActorError as error:
-                if service.is_stator and is_last_word(error, address, by_actor=by_actor):
-                    raise
-                pause = pause_before_retry(error, requests, address, action)
-                if pause is None:
-                    raise
-            await self._pause(pause)
+        return await self._post(
+            address,
+            f"/action/{quote(action, safe='')}",
+            lambda encoding: encode_action_request(encoding, BARE_VERSION, arguments),
+            decode_action_response,
+            lambda error, requests: pause_before_retry(error, requests, address, action),
+        )
+
+    async def publish(
+        self, address: Address, queue: str, message: QueueSendRequest
+    ) -> QueueSendResponse:
+        """Put a message into a queue; repeats what :mod:`retries` says."""
+        named = msgspec.structs.replace(message, name=queue)
+        return await self._post(
+            address,
+            f"/queue/{quote(queue, safe='')}",
+            lambda encoding: encode_queue_request(encoding, BARE_VERSION, named),
+            decode_queue_response,
+            lambda error, requests: pause_before_republishing(error, requests, address),
+        )
 
     async def create(self, address: Address) -> str:
         """Create the actor and return its id. Raises ``actor.duplicate_key``."""
@@ -125,6 +138,40 @@ class HttpTransport:
         await self._directory.close()
         await self._exchange.close()
 
+    async def _post(
+        self,
+        address: Address,
+        inner: str,
+        encode: Callable[[Encoding], bytes],
+        decode: Callable[[Encoding, bytes], T],
+        pause_before: Callable[[ActorError, int], float | None],
+    ) -> T:
+        """Send a body to the actor and return what was answered; repeat as ``pause_before`` says.
+
+        ``pause_before`` gets an error and how many requests there were.
+        """
+        service = await self._directory.service()
+        encoding = self._request_encoding(service)
+        headers = self._headers(service, address, encoding)
+        body = encode(encoding)
+        requests = 0
+        while True:
+            requests += 1
+            by_actor = False
+            try:
+                place = await self._directory.place(service, address)
+                url = service.endpoint.url + place.path(inner)
+                answer = await self._exchange.send("POST", url, headers, body)
+                by_actor = BY_ACTOR in answer.headers
+                return self._read(answer, decode)
+            except ActorError as error:
+                if service.is_stator and is_last_word(error, address, by_actor=by_actor):
+                    raise
+                pause = pause_before(error, requests)
+                if pause is None:
+                    raise
+            await self._pause(pause)
+
     def _request_encoding(self, service: Service) -> Encoding:
         # Rivet's actors would take the 64-bit integers of the native dialect for BigInts.
         is_native = service.is_stator and self._encoding is Encoding.CBOR
@@ -143,13 +190,13 @@ class HttpTransport:
             headers["x-rivet-conn-params"] = params_text(address.params)
         return headers
 
-    def _output_of(self, answer: Answer) -> Any:
+    def _read(self, answer: Answer, decode: Callable[[Encoding, bytes], T]) -> T:
         encoding = self._encoding
         if encoding is Encoding.CBOR and answer.headers.get(DIALECT_HEADER) == NATIVE_DIALECT:
             encoding = Encoding.NATIVE
         if not answer.is_success:
             raise answer.error(encoding)
         try:
-            return decode_action_response(encoding, answer.body)
+            return decode(encoding, answer.body)
         except InvalidRequest as error:
             raise InternalError(f"Failed to parse response: {error.message}") from error

@@ -108,8 +108,8 @@ class Sockets:
 
 def _probe_peer(raw: aiohttp.ClientWebSocketResponse[bool]) -> None:
     connection = raw.get_extra_info("socket")
-    if connection is None:
-        return
+    if connection is None or connection.family == socket.AF_UNIX:
+        return  # the end of a process on the same machine is noticed at once
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _PROBES:
         if hasattr(socket, name):  # not on every system

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from time import monotonic_ns
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from stator.runtime.child import Child
 from stator.runtime.config import Config
 from stator.runtime.control import Counter
 from stator.runtime.errors import (
@@ -40,6 +40,14 @@ MAX_CACHED_ROUTES = 16_384
 MAX_CACHED_PATH = 1_024
 
 
+class Meter(Protocol):
+    """Counts what a gateway does; a :class:`~stator.runtime.child.Child` publishes it."""
+
+    counters: list[int]
+
+    def record_latency(self, latency_us: int) -> None: ...
+
+
 class Gateway:
     """Handles every request of the public port."""
 
@@ -49,7 +57,7 @@ class Gateway:
         backends: Backends,
         switchboard: Switchboard,
         sockets: OpenSockets,
-        child: Child,
+        meter: Meter,
         log: Logger,
     ) -> None:
         gatekeeper = Gatekeeper(config)
@@ -60,8 +68,8 @@ class Gateway:
         )
         self._upgrades = Upgrades(config, self._actors, switchboard, sockets, log)
         self._control = ControlRequests(config, backends, gatekeeper, namespaces)
-        self._counters = child.counters
-        self._record_latency = child.record_latency
+        self._counters = meter.counters
+        self._record_latency = meter.record_latency
         self._log = log
         self._rays = RaySource(os.urandom(8))
         self._routes: dict[str, Route] = {}

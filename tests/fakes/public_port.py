@@ -8,20 +8,17 @@ import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from stator.http.backends import Backends
 from stator.http.connections import ClientConnection
+from stator.http.front import bounds_of
 from stator.http.gateway import Gateway
-from stator.http.main import (
-    _bounds as bounds_of,  # pyright: ignore[reportPrivateUsage]
-)
 from stator.http.open_sockets import OpenSockets
 from stator.http.server import make_server
 from stator.http.switchboard import Switchboard
-from stator.runtime.child import Child
 from stator.runtime.config import Config
 from stator.runtime.control import COUNTERS
 from stator.runtime.control_block import ControlBlock
@@ -34,13 +31,13 @@ DIRECT = f"/gateway/{ACTOR}"
 BY_KEY = "/gateway/chat{inner}?{query}rvt-namespace=default&rvt-method=get&rvt-key=a%2Cb"
 
 
-class _Child:
+class _Meter:
     """Counts nothing that is looked at."""
 
     def __init__(self) -> None:
         self.counters = [0] * COUNTERS
 
-    def record_latency(self, microseconds: int) -> None:
+    def record_latency(self, latency_us: int) -> None:
         """Forget it."""
 
 
@@ -159,9 +156,8 @@ class PublicPort:
         self.switchboard.attach(self.backends)
         self.worker = ScriptedWorker(boot.workers[0])
         self.link: WorkerLink
-        child = cast(Child, _Child())
         self.gateway = Gateway(
-            config, self.backends, self.switchboard, self.sockets, child, self.log
+            config, self.backends, self.switchboard, self.sockets, _Meter(), self.log
         )
         self.server = make_server(self.gateway, config)
         self.listener: asyncio.Server
