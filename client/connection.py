@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, TypeVarTuple, get_origin, overload
 
+import msgspec
+
 from stator.runtime.actor import Actor
 from stator.runtime.declarations import Event
 from stator.runtime.errors import ActorError
 from stator.runtime.events import check_payload
-from stator.runtime.handles import ActorHandle, Address, Transport
+from stator.runtime.handles import ActorHandle, Address, Transport, wire_name_of
+from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
 
 from .callbacks import Unsubscribe
 from .listeners import EventStream
@@ -24,7 +27,7 @@ EVENTS_KEPT = 1000
 
 
 class _OverConnection:
-    """Carries calls over a connection, and asks what is no call over HTTP."""
+    """Carries calls over a connection, and everything else over HTTP."""
 
     def __init__(self, session: Session, http: Transport) -> None:
         self._session = session
@@ -32,6 +35,15 @@ class _OverConnection:
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         return await self._session.call(action, arguments)
+
+    async def publish(
+        self, address: Address, queue: str, message: QueueSendRequest
+    ) -> QueueSendResponse:
+        # Such a message has a short connection of its own, which gives the same parameters.
+        params = await self._session.current_params()
+        return await self._http.publish(
+            msgspec.structs.replace(address, params=params), queue, message
+        )
 
     async def create(self, address: Address) -> str:
         return await self._http.create(address)
@@ -58,13 +70,11 @@ class Connection(ActorHandle):
         session: Session,
         http: Transport,
         address: Address,
-        wire_names: dict[str, str] | None,
         actor: type[Actor] | None,
     ) -> None:
         """``actor`` is the class of the handle, if it was made from one."""
-        super().__init__(_OverConnection(session, http), address, wire_names)
+        super().__init__(_OverConnection(session, http), address, actor)
         self._session = session
-        self._actor = actor
 
     @property
     def status(self) -> Status:
@@ -133,7 +143,7 @@ class Connection(ActorHandle):
         """
         if limit < 1:
             raise ValueError("limit is at least 1")
-        name = self._event_name(event)
+        name = wire_name_of(event, self._actor)
         declared = _declaration(event)
         stream = EventStream[Any](name, limit, lambda args: _payload(declared, args))
         self._session.follow(stream)
@@ -196,17 +206,7 @@ class Connection(ActorHandle):
                 session.runner.run(callback, *arguments)
             return not once
 
-        return session.listeners.add(self._event_name(event), listener)
-
-    def _event_name(self, event: Event[Any] | str) -> str:
-        if isinstance(event, str):
-            return event
-        # A subclass with other names for inherited events has declarations of its own.
-        own = getattr(self._actor, event.python_name, event) if self._actor else event
-        name = own.wire_name if isinstance(own, Event) else event.wire_name
-        if not name:
-            raise LookupError(f"{event!r} is not declared in a class")
-        return str(name)
+        return session.listeners.add(wire_name_of(event, self._actor), listener)
 
 
 def _declaration(event: Event[Any] | str) -> Event[Any] | None:

@@ -20,9 +20,8 @@ class Handle(ActorHandle):
 
     def __init__(self, http: HttpTransport, plain: ActorHandle, actor: type[Actor] | None) -> None:
         """Mean the actor that ``plain`` means; ``actor`` is the class it was made from, if any."""
-        super().__init__(http, plain._address, plain._wire_names)
+        super().__init__(http, plain._address, actor)
         self._http = http
-        self._actor = actor
 
     def connect(self, params: Any = None) -> Connection:
         """Begin to connect to the actor; to be closed, best by ``async with``.
@@ -33,7 +32,7 @@ class Handle(ActorHandle):
         if params is None:
             params = self._address.params
         session = self._http.connect(self._address, params)
-        return Connection(session, self._http, self._address, self._wire_names, self._actor)
+        return Connection(session, self._http, self._address, self._actor)
 
     async def fetch(
         self,

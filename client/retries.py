@@ -1,11 +1,12 @@
-"""Which failed action calls are repeated, how often and after how long (client-protocol, 9.4).
+"""Which failed requests are repeated, how often and after how long (client-protocol, 9.4).
 
-    family     handle          requests   apart
-    stale      get_or_create         60   100 ms
-               get                   24   100 ms
-               get_for_id             1
-    boundary   any                    5   25, 50, 100, 200 ms
-    others     any                    1
+    family     of                  handle          requests   apart
+    stale      all                 get_or_create         60   100 ms
+                                   get                   24   100 ms
+                                   get_for_id             1
+    overload   messages of queues  as above
+    boundary   actions             any                    5   25, 50, 100, 200 ms
+    others     all                 any                    1
 
 Rule 1. The identity of the error decides, never the HTTP status.
 Rule 2. An action named ``destroy`` is not repeated at a boundary nor while the actor is being
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from stator.runtime.errors import ActorError
 from stator.runtime.handles import Address
+from stator.runtime.protocol.kinds import is_object
 
 STALE_PAUSE_S = 0.1
 STALE_REQUESTS = 24
@@ -38,6 +40,8 @@ _STALE = frozenset(
     }
 )
 _STALE_PREFIX = "actor.destroyed_"
+_OVERLOAD_OF_QUEUES = {"channel": "dispatch_inbox", "operation": "dispatch_queue_send"}
+"""The metadata of ``actor.overloaded`` when it is about a message of a queue."""
 _BOUNDARY = frozenset(
     {
         "actor.restarting",
@@ -64,11 +68,20 @@ def pause_before_retry(
     if identity in _BOUNDARY or _is_stopping_notice(error):
         may_repeat = not is_destroy and requests <= len(BOUNDARY_PAUSES_S)
         return BOUNDARY_PAUSES_S[requests - 1] if may_repeat else None
-    if identity not in _STALE and not identity.startswith(_STALE_PREFIX):
+    if not _is_stale(error):
         return None
     if is_destroy and identity == "actor.destroying":
         return None
     return STALE_PAUSE_S if requests < _stale_requests(address) else None
+
+
+def pause_before_republishing(error: ActorError, requests: int, address: Address) -> float | None:
+    """Return how long to wait before a message is sent to its queue again, or ``None`` to give up.
+
+    At a boundary it may be in the queue already, so it is not sent a second time there.
+    """
+    is_worth_it = _is_stale(error) or _is_overload_of_queues(error)
+    return STALE_PAUSE_S if is_worth_it and requests < _stale_requests(address) else None
 
 
 def is_last_word(error: ActorError, address: Address, *, by_actor: bool) -> bool:
@@ -84,11 +97,23 @@ def pause_before_refetch(
 
     Of the table the first row holds for them.
     """
-    identity = f"{error.group}.{error.code}"
-    is_stale = identity in _STALE or identity.startswith(_STALE_PREFIX)
-    if not is_stale or (is_stator and is_last_word(error, address, by_actor=False)):
+    if not _is_stale(error) or (is_stator and is_last_word(error, address, by_actor=False)):
         return None
     return STALE_PAUSE_S if requests < _stale_requests(address) else None
+
+
+def _is_stale(error: ActorError) -> bool:
+    identity = f"{error.group}.{error.code}"
+    return identity in _STALE or identity.startswith(_STALE_PREFIX)
+
+
+def _is_overload_of_queues(error: ActorError) -> bool:
+    metadata = error.metadata
+    return (
+        (error.group, error.code) == ("actor", "overloaded")
+        and is_object(metadata)
+        and metadata.items() >= _OVERLOAD_OF_QUEUES.items()
+    )
 
 
 def _stale_requests(address: Address) -> int:

@@ -197,7 +197,7 @@ class Session:
     async def _attempt(self) -> Failure | float:
         """Return why it failed, or how many seconds the connection lasted."""
         try:
-            params = await self._current_params()
+            params = await self.current_params()
             socket = await self._sockets.open(
                 self._address, "/connect", self._encoding.name.lower(), params
             )
@@ -214,7 +214,8 @@ class Session:
         finally:
             await socket.close(NORMAL, "Disposed")
 
-    async def _current_params(self) -> Any:
+    async def current_params(self) -> Any:
+        """Return what the connection hooks get next. Raises ``client.get_params_failed``."""
         if not callable(self._params):
             return self._params
         try:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, overload
 
 from stator.runtime.actor import Actor
+from stator.runtime.declarations import Queue
 from stator.runtime.handles import KeyLike
+from stator.runtime.publication import QueueOutcome, Seconds
 
 from .client import Client as AsyncClient
 from .client import EncodingName
@@ -24,6 +26,8 @@ __all__ = ["Action", "Client", "Connection", "Events", "FetchAnswer", "Handle", 
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Body = TypeVar("Body")
+Reply = TypeVar("Reply")
 
 
 class Handle:
@@ -51,6 +55,38 @@ class Handle:
     def call(self, action: Any, *arguments: Any, **keywords: Any) -> Any:
         """Call an action by its method (type-checked) or its wire name. Raises ``ActorError``."""
         return self._thread.run(self._handle.call(action, *arguments, **keywords))
+
+    @overload
+    def enqueue(
+        self,
+        queue: Queue[Body, Reply],
+        body: Body,
+        *,
+        wait: Literal[True],
+        timeout: Seconds | None = None,
+    ) -> QueueOutcome[Reply]: ...
+    @overload
+    def enqueue(
+        self, queue: str, body: Any, *, wait: Literal[True], timeout: Seconds | None = None
+    ) -> QueueOutcome[Any]: ...
+    @overload
+    def enqueue(
+        self, queue: Queue[Body, Any], body: Body, *, wait: Literal[False] = False
+    ) -> None: ...
+    @overload
+    def enqueue(self, queue: str, body: Any, *, wait: Literal[False] = False) -> None: ...
+    def enqueue(
+        self, queue: Any, body: Any, *, wait: bool = False, timeout: Seconds | None = None
+    ) -> QueueOutcome[Any] | None:
+        """Put a message into a queue of the actor; see the asynchronous handle.
+
+        ``timeout`` is in seconds. Raises ``ActorError``.
+        """
+        sending: Any = self._handle.enqueue
+        return cast(
+            QueueOutcome[Any] | None,
+            self._thread.run(sending(queue, body, wait=wait, timeout=timeout)),
+        )
 
     def resolve(self) -> str:
         """Return the actor's id. Raises ``actor.not_found``."""

@@ -10,11 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    TypeVarTuple,
+    cast,
+    overload,
+)
 
-from stator.runtime.declarations import Event
+from stator.runtime.declarations import Event, Queue
 from stator.runtime.errors import ActorError
 from stator.runtime.handles import ActionCaller
+from stator.runtime.publication import QueueOutcome, Seconds
 
 from .callbacks import Unsubscribe
 from .connection import EVENTS_KEPT
@@ -26,6 +37,8 @@ from .session import Status
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+Body = TypeVar("Body")
+Reply = TypeVar("Reply")
 
 _END = object()
 
@@ -130,6 +143,38 @@ class Connection:
     def call(self, action: Any, *arguments: Any, **keywords: Any) -> Any:
         """Call an action by its method (type-checked) or its wire name. Raises ``ActorError``."""
         return self._thread.run(self._connection.call(action, *arguments, **keywords))
+
+    @overload
+    def enqueue(
+        self,
+        queue: Queue[Body, Reply],
+        body: Body,
+        *,
+        wait: Literal[True],
+        timeout: Seconds | None = None,
+    ) -> QueueOutcome[Reply]: ...
+    @overload
+    def enqueue(
+        self, queue: str, body: Any, *, wait: Literal[True], timeout: Seconds | None = None
+    ) -> QueueOutcome[Any]: ...
+    @overload
+    def enqueue(
+        self, queue: Queue[Body, Any], body: Body, *, wait: Literal[False] = False
+    ) -> None: ...
+    @overload
+    def enqueue(self, queue: str, body: Any, *, wait: Literal[False] = False) -> None: ...
+    def enqueue(
+        self, queue: Any, body: Any, *, wait: bool = False, timeout: Seconds | None = None
+    ) -> QueueOutcome[Any] | None:
+        """Put a message into a queue of the actor; see the asynchronous connection.
+
+        ``timeout`` is in seconds. Raises ``ActorError``.
+        """
+        sending: Any = self._connection.enqueue
+        return cast(
+            QueueOutcome[Any] | None,
+            self._thread.run(sending(queue, body, wait=wait, timeout=timeout)),
+        )
 
     @overload
     def on(self, event: Event[tuple[*Ts]], callback: Callable[[*Ts], object]) -> Unsubscribe: ...

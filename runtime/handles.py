@@ -4,21 +4,28 @@ A handle is an address, not a connection: making one costs nothing and asks nobo
 (semantics page, section 4.4). What carries the calls is a :class:`Transport`.
 """
 
+# ruff: noqa: ASYNC109 - the timeout of a message is the contract's, and counts where the queue is
+
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
 from .actor import Actor
-from .declarations import ACTION_NAMES
+from .declarations import ACTION_NAMES, Event, Queue
 from .definition import wire_names_of
 from .keys import Key, normalize_key
+from .protocol.queue import QueueSendRequest, QueueSendResponse
+from .publication import QueueOutcome, Seconds, make_message, outcome_of
 from .signature import convert_result, result_type_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Body = TypeVar("Body")
+Reply = TypeVar("Reply")
 
 KeyLike = str | Sequence[str] | None
 
@@ -42,6 +49,12 @@ class Transport(Protocol):
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         """Run an action and return its output."""
+        ...
+
+    async def publish(
+        self, address: Address, queue: str, message: QueueSendRequest
+    ) -> QueueSendResponse:
+        """Put a message into a queue; return once it is durable or, if it waits, completed."""
         ...
 
     async def create(self, address: Address) -> str:
@@ -79,12 +92,15 @@ class ActorHandle:
     """One actor, addressed by key or id. Any attribute is an action."""
 
     def __init__(
-        self, transport: Transport, address: Address, wire_names: dict[str, str] | None = None
+        self, transport: Transport, address: Address, actor: type[Actor] | None = None
     ) -> None:
-        """``wire_names`` maps Python names of actions; without it attributes are wire names."""
+        """With the class ``actor`` attributes are Python names, else wire names."""
         self._transport = transport
         self._address = address
-        self._wire_names = wire_names
+        self._actor = actor
+        self._wire_names = None if actor is None else wire_names_of(actor)
+        self._turn: asyncio.Lock | None = None
+        """Held by the message that is on its way to a queue."""
 
     @overload
     async def call(
@@ -111,6 +127,41 @@ class ActorHandle:
         name = self._wire_name_of(action)
         output = await self._transport.call(self._address, name, arguments)
         return convert_result(output, result_type_of(action), name)
+
+    @overload
+    async def enqueue(
+        self,
+        queue: Queue[Body, Reply],
+        body: Body,
+        *,
+        wait: Literal[True],
+        timeout: Seconds | None = None,
+    ) -> QueueOutcome[Reply]: ...
+    @overload
+    async def enqueue(
+        self, queue: str, body: Any, *, wait: Literal[True], timeout: Seconds | None = None
+    ) -> QueueOutcome[Any]: ...
+    @overload
+    async def enqueue(
+        self, queue: Queue[Body, Any], body: Body, *, wait: Literal[False] = False
+    ) -> None: ...
+    @overload
+    async def enqueue(self, queue: str, body: Any, *, wait: Literal[False] = False) -> None: ...
+    async def enqueue(
+        self, queue: Any, body: Any, *, wait: bool = False, timeout: Seconds | None = None
+    ) -> QueueOutcome[Any] | None:
+        """Put a message into a queue of the actor; return once it is durable.
+
+        With ``wait`` return what became of it when it is completed, or when ``timeout`` seconds
+        have passed. ``queue`` is a declaration (type-checked) or a wire name. The messages of one
+        handle are sent one after the other, so they arrive in order. Raises ``ActorError``.
+        """
+        message = make_message(body, wait=wait, timeout=timeout)
+        name = wire_name_of(queue, self._actor)
+        self._turn = self._turn or asyncio.Lock()
+        async with self._turn:
+            answer = await self._transport.publish(self._address, name, message)
+        return outcome_of(answer, queue) if wait else None
 
     async def resolve(self) -> str:
         """Return the actor's id. Raises ``actor.not_found``."""
@@ -184,8 +235,23 @@ class ActorClient:
         return self._handle(actor, actor_id=actor_id, params=params)
 
     def _handle(self, actor: str | type[Actor], **parts: Any) -> ActorHandle:
-        wire_names = None if isinstance(actor, str) else wire_names_of(actor)
-        return ActorHandle(self._transport, Address(name=_name_of(actor), **parts), wire_names)
+        address = Address(name=_name_of(actor), **parts)
+        return ActorHandle(self._transport, address, None if isinstance(actor, str) else actor)
+
+
+def wire_name_of(declaration: Event[Any] | Queue[Any, Any] | str, actor: type[Actor] | None) -> str:
+    """Return the wire name of an event or queue of ``actor``; a string is one already.
+
+    Raises ``LookupError`` for a declaration that is in no class.
+    """
+    if isinstance(declaration, str):
+        return declaration
+    # A subclass with other names for what it inherits has declarations of its own.
+    own = getattr(actor, declaration.python_name, declaration) if actor else declaration
+    name = own.wire_name if isinstance(own, type(declaration)) else declaration.wire_name
+    if not name:
+        raise LookupError(f"{declaration!r} is not declared in a class")
+    return str(name)
 
 
 def _name_of(actor: str | type[Actor]) -> str:

@@ -27,6 +27,7 @@ from stator.runtime.link.frames import (
     CreateActor,
     Created,
     FindActors,
+    Publish,
     Refusal,
     Reply,
     Request,
@@ -39,6 +40,12 @@ from stator.runtime.protocol.actions import (
 )
 from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.protocol.error_bodies import decode_error
+from stator.runtime.protocol.queue import (
+    QueueSendRequest,
+    QueueSendResponse,
+    decode_queue_response,
+    encode_queue_request,
+)
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -74,26 +81,39 @@ class WorkerTransport:
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         """Run an action of another actor."""
         body = encode_action_request(Encoding.NATIVE, 0, arguments)
+        return decode_action_response(Encoding.NATIVE, await self._ask(Call, address, action, body))
+
+    async def publish(
+        self, address: Address, queue: str, message: QueueSendRequest
+    ) -> QueueSendResponse:
+        """Put a message into a queue of another actor."""
+        body = encode_queue_request(Encoding.NATIVE, 0, message)
+        return decode_queue_response(
+            Encoding.NATIVE, await self._ask(Publish, address, queue, body)
+        )
+
+    async def _ask(
+        self, kind: type[Call] | type[Publish], address: Address, name: str, body: bytes
+    ) -> bytes:
+        """Send a call or a message and return the body of the answer. Raises its error."""
+        resolution, key = _resolution_of(address)
         given = None
-        if address.actor_id is not None:
-            resolution, key = Resolution.BY_ID, address.actor_id
-        else:
-            resolution = Resolution.GET_OR_CREATE if address.create else Resolution.GET
-            key = serialize_key(address.key)
-            if address.create and address.input is not None:
-                given = encode_input(address.input)
+        if resolution is Resolution.GET_OR_CREATE and address.input is not None:
+            given = encode_input(address.input)
+        params = None if address.params is None else msgspec.json.encode(address.params)
         reply, payload = await self._send(
-            lambda request_id, shard: Call(
+            lambda request_id, shard: kind(
                 request_id,
                 shard,
                 resolution,
                 self._namespace,
                 address.name,
                 key,
-                action,
+                name,
                 Encoding.NATIVE,
                 f"from {self._cell.row.actor_id}",
                 given,
+                params,
             ),
             self._shard_of(address),
             body,
@@ -101,7 +121,7 @@ class WorkerTransport:
         assert isinstance(reply, Answer)
         if reply.status >= 400:
             raise decode_error(Encoding.NATIVE, "", reply.status, payload)
-        return decode_action_response(Encoding.NATIVE, payload)
+        return payload
 
     async def create(self, address: Address) -> str:
         """Create another actor."""
@@ -180,3 +200,11 @@ class WorkerTransport:
                 status=reply.status,
             )
         return reply, answer
+
+
+def _resolution_of(address: Address) -> tuple[Resolution, str]:
+    """Return how a request names the actor of an address."""
+    if address.actor_id is not None:
+        return Resolution.BY_ID, address.actor_id
+    resolution = Resolution.GET_OR_CREATE if address.create else Resolution.GET
+    return resolution, serialize_key(address.key)

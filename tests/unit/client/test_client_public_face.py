@@ -19,6 +19,7 @@ from stator.client.handle import Handle, Handles
 from stator.client.http_transport import HttpTransport
 from stator.client.loop_thread import LoopThread
 from stator.runtime.handles import ActorClient, Address
+from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
 
 PROTOCOLS = ("__wrapped__", "_ipython_display_", "__deepcopy__", "__getstate_manages_dict__")
 
@@ -44,10 +45,17 @@ class Recorder:
 
     def __init__(self) -> None:
         self.called: list[tuple[str, Sequence[Any]]] = []
+        self.published: list[tuple[str, QueueSendRequest]] = []
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         self.called.append((action, arguments))
         return 1 if action == "send" else None
+
+    async def publish(
+        self, address: Address, queue: str, message: QueueSendRequest
+    ) -> QueueSendResponse:
+        self.published.append((queue, message))
+        return QueueSendResponse("completed", 1)
 
     async def create(self, address: Address) -> str:
         return "i1"

@@ -9,6 +9,7 @@ import pytest
 
 from stator import Actor, action, setup
 from stator.runtime.handles import ActorClient, ActorHandle, Address
+from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
 
 
 class Room(Actor, rename="camel"):
@@ -35,10 +36,17 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
+        self.answer = QueueSendResponse("completed")
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         self.asked.append(("call", address, action, tuple(arguments)))
         return "output"
+
+    async def publish(
+        self, address: Address, queue: str, message: QueueSendRequest
+    ) -> QueueSendResponse:
+        self.asked.append(("publish", address, queue, message))
+        return self.answer
 
     async def create(self, address: Address) -> str:
         self.asked.append(("create", address))

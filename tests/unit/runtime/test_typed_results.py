@@ -9,6 +9,7 @@ import pytest
 
 from stator import Actor, ActorError, action, setup
 from stator.runtime.handles import ActorClient, Address
+from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
 
 
 class Note(msgspec.Struct):
@@ -40,6 +41,11 @@ class _Answering:
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         return self._output
+
+    async def publish(
+        self, address: Address, queue: str, message: QueueSendRequest
+    ) -> QueueSendResponse:
+        return QueueSendResponse("completed", self._output)
 
     async def create(self, address: Address) -> str:
         return "id"
