@@ -6,11 +6,12 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from stator.runtime.actor import Actor
+from stator.runtime.clock import Clock
 from stator.runtime.control import Counter
 from stator.runtime.errors import ActorError
 from stator.runtime.ids import shard_of, shard_of_actor_id
@@ -43,6 +44,9 @@ from tests.fakes.memory_store import MemoryStore
 from tests.fakes.recording_log import RecordingLog
 from tests.fakes.recording_port import RecordingPort
 
+if TYPE_CHECKING:
+    from stator.shards.databases import Databases
+
 Outcome = tuple[Reply, bytes]
 KeyLike = str | tuple[str, ...]
 
@@ -59,6 +63,8 @@ class LocalEngine:
         limits: Limits | None = None,
         route: Route | None = None,
         commit_interval: float = 0.0,
+        clock: Clock | None = None,
+        databases: Databases | None = None,
         **defaults: Any,
     ) -> None:
         self.log = RecordingLog()
@@ -71,6 +77,8 @@ class LocalEngine:
             limits=limits,
             route=route,
             commit_interval=commit_interval,
+            clock=clock,
+            databases=databases,
         )
         self._ids = itertools.count(1)
 
