@@ -386,8 +386,12 @@ class ControlRequests:
 
 
 def shown_actor(record: ActorRecord) -> dict[str, Any]:
-    """Return an actor object of the control API (client-protocol, 2.3)."""
-    return {
+    """Return an actor object of the control API (client-protocol, 2.3).
+
+    Actors wait for no capacity here and are not found once they are destroyed, so two of the
+    instants are always null. ``error`` is there only if the last start failed.
+    """
+    shown: dict[str, Any] = {
         "actor_id": record.actor_id,
         "name": record.name,
         "key": record.key,
@@ -400,9 +404,12 @@ def shown_actor(record: ActorRecord) -> dict[str, Any]:
         "pending_allocation_ts": None,
         "connectable_ts": record.connectable_ms,
         "sleep_ts": record.slept_ms,
-        "reschedule_ts": None,
+        "reschedule_ts": record.reschedule_ms,
         "destroy_ts": None,
     }
+    if record.error is not None:
+        shown["error"] = record.error
+    return shown
 
 
 def shown_namespace(record: NamespaceRecord) -> dict[str, Any]:
