@@ -6,9 +6,9 @@ They never start an actor to answer a question, and their answers are durable li
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from stator.runtime.error_views import public_view
 from stator.runtime.errors import (
     ActorError,
     ActorNotConfigured,
@@ -19,6 +19,7 @@ from stator.runtime.errors import (
     ShardUnavailable,
     StorageUnavailable,
 )
+from stator.runtime.ids import shard_of_actor_id
 from stator.runtime.link.frames import (
     ActorRecord,
     CreateActor,
@@ -104,7 +105,7 @@ class ControlApi:
                 f"Actor key '{row.key}' already in use for actor '{row.actor_id}'",
                 metadata={"existing_actor_id": row.actor_id, "key": row.key},
             )
-        record = to_record(row)
+        record = self._record(row)
         await shard.wait_durable()
         return Created(record, created)
 
@@ -154,7 +155,7 @@ class ControlApi:
             ]
         else:
             rows = await self._list(shards, request)
-        return [to_record(row) for row in rows]
+        return [self._record(row) for row in rows]
 
     async def _list(self, shards: list[Shard], request: FindActors) -> list[ActorRow]:
         query = ActorQuery(request.namespace, request.name, request.limit, request.before_ms)
@@ -246,7 +247,7 @@ class ControlApi:
                 return record
         if not request.create:
             raise NamespaceNotFound(f"the namespace '{request.namespace}' does not exist")
-        record = NamespaceRecord(request.namespace, time.time_ns() // 1_000_000)
+        record = NamespaceRecord(request.namespace, self._engine.clock.now_ms())
         shard.write(InsertNamespace(record.name, record.created_ms))
         await shard.wait_durable()
         return record
@@ -254,16 +255,29 @@ class ControlApi:
     async def _list_namespaces(self, shard: Shard) -> list[NamespaceRecord]:
         return [NamespaceRecord(*row) for row in await shard.store.list_namespaces()]
 
+    # -- answers
 
-def to_record(row: ActorRow) -> ActorRecord:
-    """Return what the control API says of a stored actor."""
-    return ActorRecord(
-        row.actor_id,
-        row.namespace,
-        row.name,
-        row.key,
-        row.created_ms,
-        started_ms=row.started_ms,
-        slept_ms=row.slept_ms,
-        connectable_ms=row.started_ms,
-    )
+    def _record(self, row: ActorRow) -> ActorRecord:
+        """Return what the control API says of a stored actor (semantics page, section 2.12)."""
+        number = shard_of_actor_id(row.actor_id)
+        shard = None if number is None else self._engine.shards.get(number)
+        cell = None if shard is None else shard.by_id.get(row.actor_id)
+        is_asleep = cell is None and row.started_ms is not None
+        failure = self._engine.generations.failures.find(row.actor_id)
+        return ActorRecord(
+            row.actor_id,
+            row.namespace,
+            row.name,
+            row.key,
+            row.created_ms,
+            started_ms=row.started_ms,
+            slept_ms=(row.slept_ms or row.started_ms) if is_asleep else None,
+            connectable_ms=row.started_ms if cell and cell.status is not Status.STARTING else None,
+            reschedule_ms=None if failure is None or failure.count < 2 else failure.until_ms,
+            error=None if failure is None else {"crashed": _describe(failure.error)},
+        )
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    view = public_view(error)
+    return {"group": view.group, "code": view.code, "message": view.message}
