@@ -92,6 +92,12 @@ async def main() -> None:
         assert_type(await room.call(Room.clear), None)
         assert_type(await client.get("counter").call(Untyped.increment, 2), int)
         assert_type(await room.resolve(), str)
+        assert_type((await room.enqueue(Room.jobs, "x", wait=True)).reply, int | None)
+        await room.enqueue(Room.orders, b"x")
+        by_name = await room.enqueue("work", "x", wait=True, timeout=timedelta(seconds=5))
+        assert_type(by_name.reply, Any | None)
+        if by_name.status == "timed_out":
+            await room.enqueue("work", "y")
         by_attribute: int = await room.send("hi")
         try:
             await client.get("counter", "a").increment(by_attribute)

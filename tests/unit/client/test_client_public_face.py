@@ -14,12 +14,13 @@ import pytest
 
 import stator.client
 import stator.client.sync
-from stator import Actor, Client, action, setup
+from stator import Actor, Client, Queue, action, setup
 from stator.client.handle import Handle, Handles
 from stator.client.http_transport import HttpTransport
 from stator.client.loop_thread import LoopThread
 from stator.runtime.handles import ActorClient, Address
 from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
+from stator.runtime.publication import QueueOutcome
 
 PROTOCOLS = ("__wrapped__", "_ipython_display_", "__deepcopy__", "__getstate_manages_dict__")
 
@@ -35,6 +36,9 @@ class Room(Actor, rename="camel"):
 
     @action(name="admin.clear")
     def clear(self) -> None: ...
+
+    paid_jobs = Queue[str, int]()
+    letters = Queue[bytes](name="mail")
 
 
 setup(use={"room": Room})
@@ -55,7 +59,7 @@ class Recorder:
         self, address: Address, queue: str, message: QueueSendRequest
     ) -> QueueSendResponse:
         self.published.append((queue, message))
-        return QueueSendResponse("completed", 1)
+        return QueueSendResponse("completed", None if queue == "mail" else 1)
 
     async def create(self, address: Address) -> str:
         return "i1"
@@ -82,6 +86,20 @@ async def test_calls_by_method_have_the_types_of_the_method() -> None:
     assert names == ["send", "lastLine", "send", "lastLine", "admin.clear", "send", "send"]
 
 
+async def test_messages_have_the_types_of_their_queue() -> None:
+    transport = Recorder()
+    room = ActorClient(transport).get(Room, "a")
+    assert_type(await room.enqueue(Room.paid_jobs, "x", wait=True), QueueOutcome[int])
+    assert_type((await room.enqueue(Room.paid_jobs, "x", wait=True)).reply, int | None)
+    assert_type(await room.enqueue("paidJobs", 1, wait=True, timeout=1), QueueOutcome[Any])
+    await room.enqueue(Room.letters, b"x")
+    await room.enqueue("anything", object())
+    await room.enqueue(Room.paid_jobs, 5)  # type: ignore[misc]
+    await room.enqueue(Room.letters, "x", wait=True)  # type: ignore[call-overload]
+    names = [name for name, _ in transport.published]
+    assert names == ["paidJobs", "paidJobs", "paidJobs", "mail", "anything", "paidJobs", "mail"]
+
+
 async def test_a_method_keeps_its_wire_name_on_a_handle_made_from_a_string() -> None:
     transport = Recorder()
     await ActorClient(transport).get("room").call(Room.last_line)
@@ -101,6 +119,9 @@ def test_the_synchronous_client_has_the_same_types() -> None:
     assert_type(room.call(Room.last_line), str | None)
     assert_type(room.call("send"), Any)
     room.call(Room.send, 5)  # type: ignore[call-overload]
+    assert_type(room.enqueue(Room.paid_jobs, "x", wait=True), QueueOutcome[int])
+    room.enqueue(Room.letters, b"x")
+    room.enqueue(Room.letters, 5)  # type: ignore[misc]
     thread.close()
     assert [name for name, _ in transport.called] == ["send", "lastLine", "send", "send"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stator.client.retries import is_last_word, pause_before_retry
+from stator.client.retries import is_last_word, pause_before_republishing, pause_before_retry
 from stator.runtime.errors import ActorError
 from stator.runtime.handles import Address
 
@@ -88,6 +88,41 @@ def test_destroy_is_not_repeated_where_it_may_have_happened() -> None:
     assert pauses(make("actor.restarting"), CREATING, "destroy") == []
     assert pauses(make("actor.destroying"), CREATING, "destroy") == []
     assert len(pauses(make("actor.stopping"), CREATING, "destroy")) == 59
+
+
+def republications(error: ActorError, address: Address) -> int:
+    """Return how often a message is sent again whose every answer is ``error``."""
+    found = 0
+    while pause_before_republishing(error, found + 1, address) is not None:
+        found += 1
+    return found
+
+
+@pytest.mark.parametrize("identity", STALE)
+def test_a_message_follows_its_actor(identity: str) -> None:
+    error = make(identity)
+    assert [republications(error, who) for who in (CREATING, GETTING, PINNED)] == [59, 23, 0]
+
+
+@pytest.mark.parametrize("identity", BOUNDARY + FINAL)
+def test_a_message_that_may_be_stored_is_not_sent_again(identity: str) -> None:
+    assert republications(make(identity), CREATING) == 0
+
+
+@pytest.mark.parametrize(
+    ("metadata", "times"),
+    [
+        ({"channel": "dispatch_inbox", "operation": "dispatch_queue_send"}, 59),
+        ({"channel": "dispatch_inbox", "operation": "dispatch_queue_send", "capacity": [1]}, 59),
+        ({"channel": "dispatch_inbox", "operation": "dispatch_action"}, 0),
+        ({"channel": "dispatch_inbox"}, 0),
+        ("dispatch_inbox", 0),
+        (None, 0),
+    ],
+)
+def test_only_an_overload_of_queues_is_waited_out(metadata: object, times: int) -> None:
+    error = ActorError("m", group="actor", code="overloaded", metadata=metadata)
+    assert republications(error, CREATING) == times
 
 
 def test_a_stator_service_knows_that_there_is_no_such_actor() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -41,6 +42,19 @@ def test_calls_block_and_return(stub: StubService) -> None:
         assert handle.gateway_url().startswith(stub.endpoint)
     assert [request.body for request in stub.received[:2]] == [b'{"args":[5]}'] * 2
     assert "/action/math.ops.add?" in stub.received[2].target
+
+
+def test_messages_for_queues_block_until_they_are_durable(stub: StubService) -> None:
+    stub.will_answer(Reply(body=b'{"status":"completed","response":3}'))
+    with Client(stub.endpoint, encoding="json") as client:
+        handle = client.get("counter")
+        handle.enqueue("jobs", 1)
+        outcome = handle.enqueue("jobs", 2, wait=True, timeout=1.5)
+        assert (outcome.status, outcome.reply) == ("completed", 3)
+    assert [json.loads(request.body) for request in stub.received] == [
+        {"body": 1, "name": "jobs", "wait": False},
+        {"body": 2, "name": "jobs", "wait": True, "timeout": 1500},
+    ]
 
 
 def test_handles_are_made_as_by_the_asynchronous_client(stub: StubService) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from stator import Actor, action, setup
+from stator import Actor, Queue, action, setup
 from stator.runtime.handles import ActorClient, ActorHandle, Address
 from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
 
 
 class Room(Actor, rename="camel"):
+    paid_jobs = Queue[str, int]()
+    letters = Queue[str](name="mail")
+
     @action
     async def send_all(self, text: str, times: int = 1) -> str:
         return text * times
@@ -28,7 +31,16 @@ class Lobby(Room):
     """Registered under no name."""
 
 
-setup(use={"chatRoom": Room})
+class Plain(Actor):
+    paid_jobs = Queue[str, int]()
+    letters = Queue[str](name="mail")
+
+
+class Camel(Plain, rename="camel"):
+    """Inherits the queues under other names."""
+
+
+setup(use={"chatRoom": Room, "plain": Plain, "camel": Camel})
 
 
 class Recorder:
@@ -178,3 +190,53 @@ def test_private_attributes_are_no_actions(client: ActorClient) -> None:
             getattr(handle.nested, name)
     assert copy.copy(handle).gateway_url() == "/gateway/room"
     assert repr(handle) == "<actor room ['a']>"
+
+
+# ---------------------------------------------------------------- queues
+
+
+def published(transport: Recorder) -> list[tuple[str, QueueSendRequest]]:
+    return [(queue, message) for _, _, queue, message in transport.asked]
+
+
+@pytest.mark.parametrize(
+    ("actor", "queue", "wire_name"),
+    [
+        (Room, Room.paid_jobs, "paidJobs"),
+        (Room, Room.letters, "mail"),
+        (Room, "paid_jobs", "paid_jobs"),
+        ("chatRoom", Room.paid_jobs, "paidJobs"),
+        (Plain, Plain.paid_jobs, "paid_jobs"),
+        (Camel, Camel.paid_jobs, "paidJobs"),
+        (Camel, Plain.paid_jobs, "paidJobs"),
+        (Camel, Plain.letters, "mail"),
+    ],
+)
+def test_a_queue_is_named_by_its_declaration_or_its_wire_name(
+    client: ActorClient, transport: Recorder, actor: Any, queue: Any, wire_name: str
+) -> None:
+    asyncio.run(client.get(actor).enqueue(queue, "x"))
+    assert published(transport) == [(wire_name, QueueSendRequest("x"))]
+
+
+def test_a_queue_that_is_in_no_class_has_no_name(client: ActorClient) -> None:
+    with pytest.raises(LookupError, match="not declared in a class"):
+        asyncio.run(client.get("room").enqueue(Queue[str](), "x"))
+
+
+def test_a_message_that_is_not_waited_for_has_no_outcome_and_no_timeout(
+    client: ActorClient, transport: Recorder
+) -> None:
+    transport.answer = QueueSendResponse("completed", 5)
+    sending: Any = client.get("room").enqueue
+    assert asyncio.run(sending("jobs", 1, timeout=3.0)) is None
+    assert published(transport) == [("jobs", QueueSendRequest(1))]
+
+
+def test_a_message_that_is_waited_for_has_an_outcome(
+    client: ActorClient, transport: Recorder
+) -> None:
+    transport.answer = QueueSendResponse("completed", 5)
+    outcome = asyncio.run(client.get(Room).enqueue(Room.paid_jobs, "x", wait=True, timeout=0.25))
+    assert (outcome.status, outcome.reply) == ("completed", 5)
+    assert published(transport) == [("paidJobs", QueueSendRequest("x", None, True, 250))]
