@@ -2,13 +2,15 @@
 
 client          what applications use; ``sync`` is the same without ``await``
 handle          an actor by key or id: calls, connections, raw requests and WebSockets
-http_transport  a call from its arguments to its answer
+http_transport  a call or a message for a queue, up to its answer
 connection      a connection as applications see it, ``session`` what happens behind it
 fetches         raw requests; ``raw_socket`` is a raw WebSocket
 directory       where the actors are; ``service_lookup`` asks the service for its address
 addressing      how a URL names an actor; ``control_api`` creates and finds actors
 retries         which errors are worth a second request; ``reconnection`` which a second socket
 """
+
+from stator.runtime.publication import QueueOutcome
 
 from .client import Client
 from .connection import Connection
@@ -17,4 +19,12 @@ from .handle import Handle
 from .listeners import EventStream
 from .raw_socket import RawSocket
 
-__all__ = ["Client", "Connection", "EventStream", "FetchResponse", "Handle", "RawSocket"]
+__all__ = [
+    "Client",
+    "Connection",
+    "EventStream",
+    "FetchResponse",
+    "Handle",
+    "QueueOutcome",
+    "RawSocket",
+]
