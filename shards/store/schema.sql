@@ -55,8 +55,9 @@ ALTER TABLE actors ADD COLUMN slept_ms INTEGER;
 
 -- step 3: queues, schedules and their history, key-value pairs
 
--- In the order of receiving: a message is added at the end of those of its actor, and all of an
--- actor's are read at once.
+-- In the order of arrival, of all actors together: the messages of a commit share a page or two
+-- and only the small index is written to all over. In the order of the key a growing queue costs
+-- more than twice as much, and five times with bodies of 2 KiB (docs/storage.md).
 CREATE TABLE messages (
     pk         INTEGER REFERENCES actors (pk) ON DELETE CASCADE,
     id         INTEGER,
@@ -64,7 +65,7 @@ CREATE TABLE messages (
     body       BLOB NOT NULL,
     created_ms INTEGER NOT NULL,
     PRIMARY KEY (pk, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- The greatest message id an actor ever used. Written only when the message that has it goes:
 -- until then the message itself says so, and a message that is added costs one row.
@@ -101,14 +102,15 @@ CREATE TABLE schedule_history (
         ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
--- By the bytes of their keys. ANY: text comes back as text and bytes as bytes.
+-- By the bytes of their keys; values may be large and lie apart, for the same reason as messages.
+-- ANY: text comes back as text and bytes as bytes.
 CREATE TABLE pairs (
     pk      INTEGER REFERENCES actors (pk) ON DELETE CASCADE,
     key     BLOB,
     is_text INTEGER NOT NULL,
     value   ANY NOT NULL,
     PRIMARY KEY (pk, key)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- When actors have to be awake. One SELECT for each table with an instant and an index on it; a
 -- step that adds another makes the view again, with UNION ALL.

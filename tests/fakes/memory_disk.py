@@ -85,7 +85,8 @@ class MemoryDisk:
 
     def wake_ups(self) -> list[tuple[int, str]]:
         """Return when live actors have to be awake and their ids, the earliest first."""
-        return sorted((each.due_ms, row.actor_id) for row in self.live() for each in row.schedules)
+        due = ((each.due_ms, row.pk) for row in self.live() for each in row.schedules)
+        return [(due_ms, self.actors[pk].actor_id) for due_ms, pk in sorted(due)]
 
     def delete_actor(self, pk: int) -> None:
         """Remove an actor and everything it owns."""
