@@ -94,10 +94,9 @@ KEYLESS = {
 """No key is the empty key, and one actor has it (the peer makes a new one each time): the name of
 an actor that no other test creates without a key."""
 
-ELSEWHERE = re.compile(r"^fw-(request|action-bad-params)|^hdr-actor-request$|^cors-raw")
-"""Raw requests: ``test_connection_raw_http_recordings.py`` has them."""
-LATER = re.compile(r"^fw-queue")
-"""Queues are not served yet."""
+ELSEWHERE = re.compile(r"^fw-(request|queue|action-bad-params)|^hdr-actor-request$|^cors-raw")
+"""Raw requests: ``test_connection_raw_http_recordings.py`` has them; queues:
+``test_queue_recordings.py``."""
 
 
 def _cases(*names: str) -> list[Any]:
@@ -105,7 +104,7 @@ def _cases(*names: str) -> list[Any]:
         pytest.param(exchange, id=f"{name}-{exchange.scenario}")
         for name in names
         for exchange in _exchanges(name)
-        if not ELSEWHERE.search(exchange.scenario) and not LATER.search(exchange.scenario)
+        if not ELSEWHERE.search(exchange.scenario)
     ]
 
 
