@@ -30,6 +30,7 @@ from .options import Options, Settings, resolve_settings
 from .protocol.kinds import kind_of
 from .signature import Parameters, result_type_of
 from .state_codec import StateCodec, StateTracker
+from .state_guard import guard_class
 
 HOOKS = frozenset(
     {
@@ -47,6 +48,7 @@ HOOKS = frozenset(
         "on_connect",
         "on_disconnect",
         "on_request",
+        "on_state_change",
         "on_websocket",
     }
 )
@@ -225,6 +227,22 @@ def read_class(cls: type[Any], rename: str | None) -> None:
     for hook in HOOKS:
         if (member := getattr(cls, hook, None)) is not None and not callable(member):
             raise DefinitionError(f"{cls.__qualname__}.{hook} is a hook and must be a method")
+    if _runs_later(getattr(cls, "on_state_change", None)):
+        raise DefinitionError(
+            f"{cls.__qualname__}.on_state_change must be a plain `def`: it runs while nothing else "
+            "does, so that it sees the state that changed; start a task for what takes time"
+        )
+    if hasattr(cls, "on_state_change"):
+        guard_class(cls)
+
+
+def _runs_later(method: object) -> bool:
+    """Whether a call of ``method`` only makes something that has to be awaited or iterated."""
+    return (
+        inspect.iscoroutinefunction(method)
+        or inspect.isgeneratorfunction(method)
+        or inspect.isasyncgenfunction(method)
+    )
 
 
 def _take_slot(cls: type[Any], name: str, inherited: Slot) -> Slot:

@@ -144,8 +144,8 @@ def pack_pairs(
 ) -> list[tuple[PairKey, Value]]:
     """Return pairs as stores take them. Raises as :func:`pack_key` and :func:`pack_value` do."""
     packed: list[tuple[PairKey, Value]] = []
-    listed: Any = pairs.items() if isinstance(pairs, Mapping) else pairs
-    for pair in _items(listed, "pairs"):
+    given: Any = pairs
+    for pair in _items(given.items() if isinstance(pairs, Mapping) else given, "pairs"):
         if not isinstance(pair, (tuple, list)) or len(cast(list[Any], pair)) != 2:
             raise ValidationFailed("a pair is a key and a value")
         key, value = cast(list[Any], pair)
@@ -154,9 +154,9 @@ def pack_pairs(
 
 
 def _items(given: Any, what: str) -> list[Any]:
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+    if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
         raise ValidationFailed(f"{what} are a list, not {kind_of(given).__name__}")
-    return list(cast(Iterable[Any], given))
+    return list(given)
 
 
 def make_query(

@@ -23,6 +23,7 @@ import msgspec
 from .declarations import DefinitionError
 from .errors import ValidationFailed
 from .protocol.kinds import kind_of
+from .views import unwrap_all
 
 _NEVER_TEXT = (bytes, bytearray)
 """Types that arrive as themselves only (rule 2)."""
@@ -46,11 +47,12 @@ def convert_value(value: Any, annotation: Any, name: str) -> Any:
     try:
         return msgspec.convert(value, annotation, builtin_types=_NEVER_TEXT)
     except msgspec.ValidationError as error:
-        try:
-            whole = _with_whole_numbers(value)
-            return msgspec.convert(whole, annotation, builtin_types=_NEVER_TEXT)
-        except msgspec.ValidationError:
-            pass  # the first problem is about what the client really sent
+        bare = unwrap_all(value)  # what `on_state_change` read of the state
+        for other in (bare, _with_whole_numbers(bare)):
+            try:
+                return msgspec.convert(other, annotation, builtin_types=_NEVER_TEXT)
+            except msgspec.ValidationError:
+                pass  # the first problem is about what the client really sent
         raise ValidationFailed(
             f"argument '{name}': {str(error).replace('`$', f'`{name}')}",
             metadata={"issues": [{"path": [name], "message": str(error)}]},

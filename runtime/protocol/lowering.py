@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import OutputNotSerializable
+from ..views import unwrap
 from . import tagged
 from .expand import dataclass_members, is_dataclass_instance, struct_members
 from .kinds import kind_of
@@ -203,6 +204,9 @@ def _shown(key: Any) -> str:
 
 def _lower_other(value: Any, dialect: Dialect) -> Any:
     """Lower a value of no exact builtin type: a subclass, a record, or what msgspec knows."""
+    bare = unwrap(value)
+    if bare is not value:
+        return _lower(bare, dialect)
     for kind, lower in _KINDS:
         if isinstance(value, kind):
             return lower(value, dialect)
