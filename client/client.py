@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from stator.runtime.protocol.encoding import encoding_of
 
@@ -44,7 +44,7 @@ class Client(Handles):
         target = read_endpoint(endpoint, namespace=namespace, token=token, environ=os.environ)
         super().__init__(HttpTransport(target, encoding_of(encoding), headers or {}))
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

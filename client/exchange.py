@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDict, MultiMapping
@@ -53,6 +53,10 @@ class Answer(NamedTuple):
 
 class Exchange:
     """Sends requests. Belongs to the event loop of its first request."""
+
+    socket_class: type[aiohttp.ClientWebSocketResponse[Literal[True]]]
+    socket_class = aiohttp.ClientWebSocketResponse
+    """What is made of an open WebSocket."""
 
     def __init__(self, headers: Mapping[str, str], *, unix_socket: str | None = None) -> None:
         """``headers`` go with every request and win over its own (client-protocol, 5.1).
@@ -157,6 +161,7 @@ class Exchange:
             connector=self._make_connector(limit),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"user-agent": f"stator/{VERSION}"},
+            ws_response_class=self.socket_class,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
         )
 

@@ -192,6 +192,11 @@ class ActorHandle:
         return (self._wire_names or {}).get(python, wire)
 
 
+def address_of(handle: ActorHandle) -> Address:
+    """Return which actor a handle means; a function, as its attributes are actions."""
+    return handle._address  # pyright: ignore[reportPrivateUsage]
+
+
 class ActorClient:
     """Makes handles. ``actor`` is a class of a registry or a name on the wire."""
 

@@ -19,7 +19,6 @@ from stator.http.switchboard import Switchboard
 from stator.http.web_socket import SocketLimits, WebSocket
 from stator.runtime.boot import Boot
 from stator.runtime.config import Config
-from stator.runtime.control import Role
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.ids import RANDOM_BYTES, make_actor_id
 from stator.runtime.link.frames import (
@@ -33,6 +32,7 @@ from stator.runtime.link.frames import (
     Suspended,
 )
 from stator.runtime.protocol.encoding import Encoding
+from stator.testing.gateway import boot_record
 from tests.fakes.echo_server import MemoryTransport
 from tests.fakes.scripted_worker import Received, ScriptedWorker, WorkerLink
 from tests.fakes.wire_frames import (
@@ -61,25 +61,7 @@ BOUNDS = Bounds(
 
 def make_boot(path: Path, config: Config | None = None, shards: int = 1) -> Boot:
     """Return the boot record of a gateway whose one worker listens in the folder ``path``."""
-    return Boot(
-        role=Role.GATEWAY,
-        index=0,
-        slot=0,
-        generation=1,
-        title="test",
-        config=config or Config(),
-        shards=(),
-        total_shards=shards,
-        workers=(str(path / "worker"),),
-        data_directory="",
-        run_directory="",
-        control_fd=-1,
-        lifeline_fd=-1,
-        ready_fd=-1,
-        stack_fd=-1,
-        lock_fd=-1,
-        listen_fds=(),
-    )
+    return boot_record(path / "worker", config or Config(), shards)
 
 
 class _Transport(MemoryTransport):

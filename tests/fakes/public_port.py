@@ -20,8 +20,8 @@ from stator.http.open_sockets import OpenSockets
 from stator.http.server import make_server
 from stator.http.switchboard import Switchboard
 from stator.runtime.config import Config
-from stator.runtime.control import COUNTERS
 from stator.runtime.control_block import ControlBlock
+from stator.testing.gateway import SilentMeter
 from tests.fakes.held_clients import ACTOR, make_boot
 from tests.fakes.recording_log import RecordingLog
 from tests.fakes.scripted_worker import ScriptedWorker, WorkerLink
@@ -29,16 +29,6 @@ from tests.fakes.wire_frames import BINARY, CLOSE, KEY, TEXT, ServerFrame, clien
 
 DIRECT = f"/gateway/{ACTOR}"
 BY_KEY = "/gateway/chat{inner}?{query}rvt-namespace=default&rvt-method=get&rvt-key=a%2Cb"
-
-
-class _Meter:
-    """Counts nothing that is looked at."""
-
-    def __init__(self) -> None:
-        self.counters = [0] * COUNTERS
-
-    def record_latency(self, latency_us: int) -> None:
-        """Forget it."""
 
 
 class Answer:
@@ -157,7 +147,7 @@ class PublicPort:
         self.worker = ScriptedWorker(boot.workers[0])
         self.link: WorkerLink
         self.gateway = Gateway(
-            config, self.backends, self.switchboard, self.sockets, _Meter(), self.log
+            config, self.backends, self.switchboard, self.sockets, SilentMeter(), self.log
         )
         self.server = make_server(self.gateway, config)
         self.listener: asyncio.Server

@@ -13,7 +13,7 @@ FILES = sorted(
         *(ROOT / "stator").glob("*.py"),
         *(
             path
-            for part in ("runtime", "supervisor", "shards", "http", "client")
+            for part in ("runtime", "supervisor", "shards", "http", "client", "stator/testing")
             for path in (ROOT / part).rglob("*.py")
         ),
     ]

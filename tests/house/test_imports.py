@@ -24,11 +24,15 @@ FOREIGN = {
     "shards": SHARED | {"apsw", "uvloop"},
     "http": SHARED | {"aiohttp", "multidict", "uvloop", "yarl"},
     "client": SHARED | {"aiohttp", "multidict", "yarl"},
+    "testing": SHARED | {"aiohttp", "multidict"},
 }
 """What each part may use beyond the standard library."""
 
 OF_AIOHTTP = {"multidict", "yarl"}
 """Types of aiohttp's own interface; it brings them along."""
+
+COMPOSED_BY_TESTS = {"runtime", "shards", "http", "client", "testing"}
+"""``stator.testing`` runs a whole service in one process, so it puts the parts together."""
 
 FOR_CHECKERS = {"typing_extensions"}
 """May be imported under ``TYPE_CHECKING`` only: mypy and pyright bring it along."""
@@ -47,6 +51,7 @@ PURE = [
     "runtime/definition.py",
     "runtime/error_views.py",
     "runtime/errors.py",
+    "runtime/container_views.py",
     "runtime/control.py",
     "runtime/exact_form.py",
     "runtime/exit_codes.py",
@@ -54,7 +59,9 @@ PURE = [
     "runtime/keys.py",
     "runtime/link/frame_codec.py",
     "runtime/link/frames.py",
+    "runtime/object_views.py",
     "runtime/options.py",
+    "runtime/pair_errors.py",
     "runtime/percent_encoding.py",
     "runtime/protocol/actions.py",
     "runtime/protocol/bare.py",
@@ -75,10 +82,13 @@ PURE = [
     "runtime/protocol/wording.py",
     "runtime/public_codes.py",
     "runtime/raw_http.py",
+    "runtime/read_only.py",
     "runtime/sameness.py",
     "runtime/schedule_errors.py",
     "runtime/signature.py",
     "runtime/state_codec.py",
+    "runtime/state_guard.py",
+    "runtime/views.py",
     "supervisor/policy.py",
     "supervisor/roll.py",
     "client/reconnection.py",
@@ -136,11 +146,15 @@ def is_module(name: str) -> bool:
 
 
 def part_of(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0]
+    first, second, *_ = path.relative_to(ROOT).parts
+    return "testing" if (first, second) == ("stator", "testing") else first
 
 
 FILES = sorted(
-    [*(ROOT / "stator").glob("*.py"), *(p for part in PARTS for p in (ROOT / part).rglob("*.py"))]
+    [
+        *(ROOT / "stator").glob("*.py"),
+        *(p for part in [*PARTS, "stator/testing"] for p in (ROOT / part).rglob("*.py")),
+    ]
 )
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -150,7 +164,7 @@ def test_the_parts_meet_in_runtime_only(path: Path) -> None:
     part = part_of(path)
     if part == "stator":
         return
-    allowed = {"runtime", part}
+    allowed = COMPOSED_BY_TESTS if part == "testing" else {"runtime", part}
     for found in imports_of(path):
         names = found.module.split(".")
         if names[0] == "stator":
@@ -158,7 +172,16 @@ def test_the_parts_meet_in_runtime_only(path: Path) -> None:
             assert names[1] in allowed, f"line {found.line}: {part}/ imports {found.module}"
 
 
-@pytest.mark.parametrize("part", ["stator", "runtime", "supervisor", "shards", "http", "client"])
+@each_file
+def test_nothing_rests_on_what_is_for_tests(path: Path) -> None:
+    if part_of(path) != "testing":
+        for found in imports_of(path):
+            assert not found.module.startswith("stator.testing"), f"line {found.line}"
+
+
+@pytest.mark.parametrize(
+    "part", ["stator", "runtime", "supervisor", "shards", "http", "client", "testing"]
+)
 def test_a_part_is_relative_to_itself_only(part: str) -> None:
     mistaken = [
         f"{path.name} line {found.line}: {found.module}"

@@ -14,7 +14,9 @@ from stator.runtime.version import VERSION
 ROOT = Path(__file__).parents[2]
 PARTS = ["runtime", "supervisor", "shards", "http", "client"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
+FOLDERS = [*PARTS, "stator/testing"]
+"""Where the sources are, but for the public face."""
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 TESTS = sorted(p for p in (ROOT / "tests").rglob("*.py") if "node_modules" not in p.parts)
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 
@@ -46,13 +48,15 @@ def test_the_gateway_hides_no_module_of_the_standard_library() -> None:
 
 def test_every_folder_of_sources_is_packaged() -> None:
     folders = {path.parent.relative_to(ROOT) for path in SOURCES}
-    found = {"stator"} | {".".join(["stator", *folder.parts]) for folder in folders}
+    found = {"stator"} | {".".join(package_of(folder)) for folder in folders}
     setuptools = PROJECT["tool"]["setuptools"]
     assert set(setuptools["packages"]) == set(setuptools["package-dir"]) == found
     for package, folder in setuptools["package-dir"].items():
-        assert package.split(".") == (
-            ["stator"] if folder == "stator" else ["stator", *folder.split("/")]
-        )
+        assert package.split(".") == package_of(Path(folder))
+
+
+def package_of(folder: Path) -> list[str]:
+    return ["stator", *(part for part in folder.parts if part != "stator")]
 
 
 def test_only_the_gateway_has_no_init() -> None:
@@ -88,4 +92,4 @@ def test_test_files_have_names_of_their_own() -> None:
 
 def test_unit_tests_mirror_the_parts() -> None:
     folders = {path.parent.name for path in (ROOT / "tests" / "unit").rglob("test_*.py")}
-    assert folders <= {*PARTS, "benchmarks"}
+    assert folders <= {*PARTS, "benchmarks", "testing"}

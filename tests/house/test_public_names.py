@@ -51,6 +51,14 @@ def test_another_name_is_an_attribute_error() -> None:
         getattr(stator, "Nothing")  # noqa: B009 - checkers know that it is not there
 
 
+def test_importing_stator_loads_nothing_for_tests() -> None:
+    script = "import sys, stator; stator.Client; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not [name for name in done.stdout.split() if name.startswith("stator.testing")]
+
+
 @pytest.mark.parametrize(
     "module",
     ["stator", "stator.runtime.protocol.encoding", "stator.runtime.link.frames", "stator.__main__"],
