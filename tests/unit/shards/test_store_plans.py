@@ -78,7 +78,7 @@ def steps_of(connection: apsw.Connection, work: Callable[[], object]) -> int:
     return sum(made)
 
 
-def plan(connection: apsw.Connection, statement: str, bindings: tuple[object, ...]) -> list[str]:
+def plan(connection: apsw.Connection, statement: str, bindings: tuple[int, ...]) -> list[str]:
     """Return how SQLite means to execute a statement."""
     rows = connection.execute("EXPLAIN QUERY PLAN " + statement, bindings)
     return [str(row[3]) for row in rows]
