@@ -39,7 +39,7 @@ def bind_many(rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[Binding
 
 
 def _bind_row(number: int, row: Any) -> Bindings:
-    kind = type(row)
+    kind: type[Any] = type(row)
     if issubclass(kind, Mapping):
         return _by_name(row)
     if issubclass(kind, str | bytes) or not issubclass(kind, Iterable):

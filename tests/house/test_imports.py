@@ -47,6 +47,7 @@ BANNED = {
 
 PURE = [
     "runtime/cadence.py",
+    "runtime/database.py",
     "runtime/declarations.py",
     "runtime/definition.py",
     "runtime/error_views.py",
