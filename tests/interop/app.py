@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from stator import Actor, ActorError, UserError, action, setup
+from stator import Actor, ActorError, Options, Queue, UserError, action, setup
 
 
 class Counter(Actor):
@@ -142,4 +142,54 @@ class Echo(Actor):
         await self.abort_signal.wait()
 
 
-registry = setup(use={"counter": Counter, "echo": Echo, "odd name+é": Echo})
+def _is_admin(_actor: Any, conn: Any) -> bool:
+    return bool(conn.params) and conn.params.get("role") == "admin"
+
+
+class Mill(Actor):
+    """Works off what comes to ``grain``; what comes to the other queues waits for an action."""
+
+    options = Options(max_queue_size=20, max_queue_message_size=30_000)
+
+    grain = Queue[Any, Any]()
+    store = Queue[Any]()
+    points = Queue[Point, Point](name="odd name/with?all&kinds=of#%20 é日🙂")
+    guarded = Queue[Any](can_publish=_is_admin)
+
+    async def run(self) -> None:
+        async for message in self.queue.iter(self.grain, self.points, completable=True):
+            match message.body:
+                case {"nothing": True}:
+                    await message.complete()
+                case Point(x, label):
+                    await message.complete(Point(x + 1, label))
+                case body:
+                    await message.complete({"got": body, "id": message.id})
+
+    @action
+    async def take(self, name: str) -> list[Any]:
+        return [message.body for message in await self.queue.try_next_batch(name, count=100)]
+
+    @action
+    async def described(self, name: str) -> list[str]:
+        message = await self.queue.next(name)
+        assert message is not None
+        return [type(message.body).__name__, repr(message.body)]
+
+
+class Impatient(Actor):
+    """Has little time for whatever it is asked, and completes nothing."""
+
+    options = Options(action_timeout=0.3)
+    store = Queue[Any]()
+
+
+registry = setup(
+    use={
+        "counter": Counter,
+        "echo": Echo,
+        "odd name+é": Echo,
+        "mill": Mill,
+        "impatient": Impatient,
+    }
+)

@@ -87,3 +87,10 @@ test("a pool that does not exist is an error", async (t) => {
     assert.deepEqual(error.metadata, { namespace: "default", pool_name: "gpu" });
     await t.error(t.client.counter.create(t.key(), { poolName: "gpu" }), identity);
 });
+
+test("messages of one handle come in order", async (t) => {
+    const actor = t.client.mill.getOrCreate(t.key());
+    const numbers = Array.from({ length: 20 }, (_, number) => number);
+    await Promise.all(numbers.map((number) => actor.send("store", number)));
+    assert.deepEqual(await actor.take("store"), numbers);
+});
