@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from stator.runtime.actor import Actor
@@ -28,6 +29,9 @@ from stator.runtime.storage import ActorRow
 from .batch import Batch, Output, ReplyPort
 from .hook_budget import Budget
 from .lifecycle import ENDING, Status
+from .pairs import KeyValues
+from .queues import QueueBook, book_of
+from .schedules import ScheduleBook
 from .topics import Topics
 from .visits import LiveConns, Visit
 
@@ -41,9 +45,8 @@ if TYPE_CHECKING:
     from .connections import Connection
     from .databases import CellDatabase
     from .pulse import Pulse
-    from .queues import QueueBook
     from .run_loop import RunLoop
-    from .schedules import ScheduleBook
+    from .schedules import Claim
     from .shard import Shard
 
 Identity = tuple[str, str, str]
@@ -196,11 +199,7 @@ class Cell:
 
     @property
     def queue(self) -> ActorQueue:
-        if self.queues is None:
-            from .queues import QueueBook
-
-            self.queues = QueueBook(self)
-        return self.queues
+        return book_of(self)
 
     @property
     def schedule(self) -> ActorSchedule:
@@ -212,8 +211,6 @@ class Cell:
 
     @property
     def kv(self) -> KeyValueStore:
-        from .pairs import KeyValues
-
         return KeyValues(self)
 
     @property
@@ -273,8 +270,6 @@ class Cell:
     def schedule_book(self) -> ScheduleBook:
         """Its schedules, made when first asked for."""
         if self.schedules is None:
-            from .schedules import ScheduleBook
-
             self.schedules = ScheduleBook(self)
         return self.schedules
 
@@ -314,6 +309,19 @@ class Cell:
         """Return the requests that waited, in order of arrival."""
         held, self.held = self.held, []
         return held
+
+    def fire_due(self, until_ms: int) -> None:
+        """Claim the schedules due by an instant; run them once that is on disk."""
+        claims = self.schedules.claim_due(until_ms) if self.schedules is not None else []
+        if claims:
+            assert self.batch is not None
+            self.enter()
+            self.batch.wait().add_done_callback(partial(self._on_claimed, claims))
+
+    def _on_claimed(self, claims: list[Claim], committed: asyncio.Future[None]) -> None:
+        if committed.exception() is None and self.schedules is not None:
+            self.schedules.dispatch(claims)
+        self.leave()
 
     def enter(self) -> None:
         """Note that a piece of work began."""

@@ -31,7 +31,7 @@ from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import (
     Call,
     OpenConnection,
-    OpenExchange,
+    Publish,
     Request,
     Resolution,
     Result,
@@ -59,6 +59,7 @@ from .generations import Generations
 from .lifecycle import HOLDS_REQUESTS, Status
 from .local_calls import LocalCaller, Route, WorkerTransport
 from .opening import open_connection
+from .publications import Publication
 from .pulse import Pulse
 from .refusals import refuse
 from .shard import Limits, Shard
@@ -116,6 +117,8 @@ class Engine:
         self._control = ControlApi(self)
         self._looking_up: dict[str, list[Held]] = {}
         self._draining = False
+        for shard in self.shards.values():
+            shard.alarm.open()
 
     # -- requests
 
@@ -160,16 +163,18 @@ class Engine:
             cell.hold(call, payload, port)
 
     def _serve(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None:
-        if type(call) is Call:
+        if isinstance(call, Call):
             SingleCall(cell, call, payload, port).start()
+        elif isinstance(call, Publish):
+            Publication(cell, call, payload, port).start()
+        elif isinstance(call, WakeActor):
+            port.send(Result(call.id))  # it is awake: that was all
         elif not isinstance(port, GatewayLink):
             raise TypeError("only a gateway has clients that open connections")
         elif isinstance(call, OpenConnection):
             open_connection(cell, call, payload, port)
-        elif isinstance(call, OpenExchange):
-            open_exchange(cell, call, port)
         else:
-            port.send(Result(call.id))  # it is awake: that was all
+            open_exchange(cell, call, port)
 
     # -- bringing actors into memory
 
@@ -281,6 +286,8 @@ class Engine:
     async def drain(self) -> None:
         """Stop all actors in an orderly way; returns when all they did is durable."""
         self._draining = True
+        for shard in self.shards.values():
+            shard.alarm.close()
         await self.generations.drain(self.shards.values())
 
     def close(self) -> None:
@@ -289,6 +296,7 @@ class Engine:
         for pulse in self._pulses.values():
             pulse.close()
         for shard in self.shards.values():
+            shard.alarm.close()
             shard.store.close()
 
     def spawn(self, work: Any) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .connections import Connection
     from .engine import Engine
     from .exchanges import Exchange
+    from .publications import Publication
 
 
 class GatewayLink:
@@ -41,6 +42,7 @@ class GatewayLink:
         "connections",
         "exchanges",
         "goodbyes",
+        "publications",
         "role",
         "send",
         "token",
@@ -58,6 +60,8 @@ class GatewayLink:
         """Of the gateway at the other end, known from its Hello."""
         self.connections: dict[int, Connection] = {}
         self.exchanges: dict[int, Exchange] = {}
+        self.publications: dict[int, Publication] = {}
+        """Messages for queues whose senders wait until they are completed."""
 
     def attach(self, channel: Channel) -> None:
         """Use ``channel`` from here on."""
@@ -99,6 +103,8 @@ class GatewayLink:
             connection.client_gone(1006, "")
         for exchange in list(self.exchanges.values()):
             exchange.client_gone()
+        for publication in list(self.publications.values()):
+            publication.client_gone()
 
     def _tell_connection(self, frame: ClientGone | Credit) -> None:
         connection = self.connections.get(frame.number)
@@ -112,6 +118,9 @@ class GatewayLink:
     def _tell_exchange(self, frame: BodyPart | BodyCredit | ExchangeAborted, data: bytes) -> None:
         exchange = self.exchanges.get(frame.id)
         if exchange is None:
+            publication = self.publications.get(frame.id)
+            if publication is not None and isinstance(frame, ExchangeAborted):
+                publication.client_gone()
             return
         if isinstance(frame, BodyPart):
             exchange.take(frame, data)

@@ -14,8 +14,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stator.runtime.clock import Clock
 from stator.runtime.database_errors import DatabaseNotConfigured
-from stator.runtime.errors import StorageUnavailable
-from stator.runtime.link.frames import ConnectionKind, ToActor
+from stator.runtime.errors import (
+    ActorError,
+    ActorNotConfigured,
+    ActorNotFound,
+    StorageUnavailable,
+)
+from stator.runtime.link.dialer import Outcome
+from stator.runtime.link.frames import (
+    ConnectionKind,
+    Refusal,
+    Resolution,
+    ToActor,
+    WakeActor,
+)
 from stator.runtime.registry import Registry
 from stator.runtime.storage import ActorRow, DeleteActor, MarkDestroyed
 
@@ -26,6 +38,7 @@ from .gateways import Gateways
 from .hibernation import connections_of, suspend_connections
 from .idle import IdleWatch, sleep_longest_idle
 from .lifecycle import Status
+from .local_calls import LocalCaller
 from .opening import serve_raw
 from .refusals import refuse
 from .run_loop import RunLoop
@@ -145,6 +158,27 @@ class Generations:
         for call, _, port in cell.take_held():
             refuse(port, call.id, error)
 
+    # -- alarms
+
+    async def wake(self, shard: Shard, actor_id: str) -> None:
+        """Bring a stored actor into memory; return when it is ready.
+
+        Raises ``actor.not_found``, ``actor.not_registered``, or why it does not start.
+        """
+        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        request = WakeActor(0, shard.number, Resolution.BY_ID, "", "", actor_id)
+        self._requests.accept_call(request, b"", LocalCaller(reply))
+        header, _ = await reply
+        if isinstance(header, Refusal):
+            for kind in (ActorNotFound, ActorNotConfigured):
+                if (header.group, header.code) == kind.known[:2]:
+                    raise kind(header.message)
+            raise ActorError(header.message, group=header.group, code=header.code)
+
+    def is_blocked(self, actor_id: str) -> bool:
+        """Whether an actor may not be started now, as its starts fail."""
+        return self.failures.blocks(actor_id) is not None
+
     # -- the end
 
     def begin_destroy(self, cell: Cell) -> None:
@@ -244,7 +278,5 @@ class Generations:
         return sleep_longest_idle(cells, count)
 
     def close(self) -> None:
-        """Look after nobody any more and close the databases."""
+        """Look after nobody any more."""
         self._idle_watch.close()
-        if self._databases is not None:
-            self._databases.close()

@@ -24,6 +24,8 @@ from stator.runtime.log import Logger, get_logger
 from stator.runtime.registry import Registry
 from stator.runtime.storage import InsertNamespace, ShardStorage
 
+from .clock import SystemClock
+from .databases import Databases
 from .engine import Engine
 from .introduction import introduce
 from .link_server import LinkServer
@@ -70,6 +72,14 @@ async def _serve(
         return ExitCode.STORAGE
     hello = introduce(registry, boot.role.name.lower(), boot.index, boot.generation)
     limits = boot.config.limits
+    clock = SystemClock()
+    databases = Databases(
+        Path(boot.data_directory),
+        clock,
+        log,
+        threads=boot.config.storage.database_threads,
+        max_open=boot.config.storage.max_open_databases,
+    )
     engine = Engine(
         registry,
         stores,
@@ -83,6 +93,8 @@ async def _serve(
         ),
         counters=child.counters,
         route=_make_route(boot, block, hello),
+        databases=databases,
+        clock=clock,
     )
     _ensure_namespaces(engine, boot)
     server = LinkServer(engine, hello)
@@ -97,6 +109,7 @@ async def _serve(
     await engine.drain()
     server.close()
     await server.wait_closed(FLUSH_TIMEOUT_S)
+    await databases.close()
     engine.close()
     reader.close()
     child.publish()

@@ -41,6 +41,7 @@ from stator.runtime.protocol.queue import (
 )
 
 from .batch import ReplyPort
+from .gateway_link import GatewayLink
 from .hook_budget import Budget
 from .lifecycle import ENDING, Status
 from .queue_messages import checked_body, encode_body
@@ -183,6 +184,8 @@ class Publication(Visit):
         else:
             on_time_over, seconds = self._on_time_over, bound
         self._timer = cell.shard.clock.call_later(seconds, on_time_over)
+        if isinstance(self.port, GatewayLink):
+            self.port.publications[self.publish.id] = self
         if not cell.is_aborted:
             self._is_counted = True
             cell.enter()
@@ -247,6 +250,8 @@ class Publication(Visit):
 
     def _wait_no_longer(self) -> None:
         self._book.forget_waiter(self._message_id)
+        if isinstance(self.port, GatewayLink):
+            self.port.publications.pop(self.publish.id, None)
         if self._timer is not None:
             self._timer.cancel()
         self.let_stop()

@@ -186,6 +186,23 @@ class ScheduleBook:
 
     # -- firing
 
+    def fire_due(self, until_ms: int) -> None:
+        """Begin to run what is due by an instant, for an actor that is ready."""
+        claims = self.claim_due(until_ms)
+        if claims:
+            self._cell.enter()
+            self._cell.spawn(self._fire(claims))
+
+    async def _fire(self, claims: Sequence[Claim]) -> None:
+        try:
+            await self._cell.wait_committed()
+        except StorageUnavailable:
+            self._cell.shard.alarm.retry()  # all of it is on disk as it was before
+        else:
+            self.dispatch(claims)
+        finally:
+            self._cell.leave()
+
     def claim_due(self, until_ms: int) -> list[Claim]:
         """Take what is due by an instant out of the book, by time, then id (rule 2).
 

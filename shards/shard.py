@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stator.runtime.clock import Clock
@@ -34,12 +35,14 @@ from stator.runtime.storage import (
     ShardStorage,
 )
 
+from .alarm import Alarm
 from .batch import Batch, Output, ReplyPort
 from .cell import Cell, Identity
 from .hibernation import capture_touched, suspend_connections
 from .lifecycle import Status
 from .pacing import Pacer
 from .refusals import lose, refuse
+from .state_changes import note_change
 
 if TYPE_CHECKING:
     from .actions import ActionRunner
@@ -125,6 +128,9 @@ class Shard:
         self._save_at = 0.0
         """When the deferred states are saved, by the loop's clock."""
         self._next_pk = store.next_pk
+        generations = worker.generations
+        self.alarm = Alarm(self, partial(generations.wake, self), generations.is_blocked)
+        """Rings when actors have something to do, whether they are in memory or not."""
 
     # -- actors
 
@@ -212,8 +218,6 @@ class Shard:
         else:
             self._defer(cell, image)
         if "on_state_change" in cell.definition.hooks:
-            from .state_changes import note_change
-
             note_change(cell)
 
     def capture_quietly(self, cell: Cell) -> None:

@@ -15,7 +15,7 @@ from stator.runtime.definition import START_HOOKS
 from stator.runtime.options import CREATE_STATE_TIMEOUT_S, ON_CREATE_TIMEOUT_S, ON_WAKE_TIMEOUT_S
 from stator.runtime.protocol.actions import decode_input
 from stator.runtime.state_codec import StateTracker
-from stator.runtime.storage import RecordStart
+from stator.runtime.storage import RecordStart, ScheduleRow
 
 from .cell import Cell
 from .hibernation import restore_connections
@@ -34,7 +34,10 @@ def takes_time(cell: Cell) -> bool:
     return (
         definition.database is not None
         or not START_HOOKS.isdisjoint(definition.hooks)
-        or (bool(schedules) and schedules[0].due_ms <= cell.shard.clock.now_ms())
+        or (
+            bool(schedules)
+            and (cell.row.state is None or schedules[0].due_ms <= cell.shard.clock.now_ms())
+        )
     )
 
 
@@ -58,6 +61,8 @@ async def start_with_hooks(cell: Cell) -> None:
     is_new = cell.row.state is None
     if not is_new:
         _restore(cell)
+    elif cell.row.schedules:
+        cell.schedule_book.discard(_take_schedules(cell))
     await _migrate(cell, is_new)
     if is_new:
         given = decode_input(cell.row.input) if cell.row.input is not None else None
@@ -127,8 +132,12 @@ def _restore(cell: Cell) -> None:
         _restore_state(cell, cell.tracker)
     restore_connections(cell)
     if cell.row.schedules:
-        rows, cell.row.schedules = cell.row.schedules, []
-        cell.schedule_book.restore(rows)
+        cell.schedule_book.restore(_take_schedules(cell))
+
+
+def _take_schedules(cell: Cell) -> list[ScheduleRow]:
+    rows, cell.row.schedules = cell.row.schedules, []
+    return rows
 
 
 def _restore_state(cell: Cell, tracker: StateTracker) -> None:
