@@ -94,3 +94,15 @@ test("messages of one handle come in order", async (t) => {
     await Promise.all(numbers.map((number) => actor.send("store", number)));
     assert.deepEqual(await actor.take("store"), numbers);
 });
+
+test("a connection publishes with its own parameters", async (t) => {
+    const actor = t.client.mill.getOrCreate(t.key());
+    const conn = actor.connect({ role: "admin" });
+    await conn.send("guarded", 1);
+    assert.deepEqual(await actor.take("guarded"), [1]);
+    await conn.dispose();
+});
+
+test("a message for an actor that does not exist is an error", async (t) => {
+    await t.error(t.client.mill.get(t.key()).send("store", 1), "actor.not_found");
+});

@@ -107,14 +107,6 @@ test("a message may be sent by a connection", async (t) => {
     await conn.dispose();
 });
 
-test("a connection publishes with its own parameters", async (t) => {
-    const actor = mill(t);
-    const conn = actor.connect({ role: "admin" });
-    await conn.send("guarded", 1);
-    assert.deepEqual(await actor.take("guarded"), [1]);
-    await conn.dispose();
-});
-
 test("bytes and big integers arrive in messages", async (t) => {
     const actor = mill(t);
     await actor.send("store", new Uint8Array([0, 1, 255]));
@@ -124,10 +116,6 @@ test("bytes and big integers arrive in messages", async (t) => {
     const { response } = await actor.send("grain", [new Uint8Array([7]), 2n ** 80n], { wait: true });
     assert.deepEqual([...response.got[0]], [7]);
     assert.equal(response.got[1], 2n ** 80n);
-});
-
-test("a message for an actor that does not exist is an error", async (t) => {
-    await t.error(t.client.mill.get(t.key()).send("store", 1), "actor.not_found");
 });
 
 test("the actor of an id gets messages too", async (t) => {
