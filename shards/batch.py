@@ -31,7 +31,16 @@ Output = tuple["Cell", ReplyPort, AnyFrame, bytes]
 class Batch:
     """A set of writes that becomes durable together."""
 
-    __slots__ = ("changes", "deferred", "gated", "held_bytes", "outputs", "waiters", "writes")
+    __slots__ = (
+        "changes",
+        "deferred",
+        "gated",
+        "held_bytes",
+        "onlookers",
+        "outputs",
+        "waiters",
+        "writes",
+    )
 
     def __init__(self) -> None:
         self.writes = Writes()
@@ -45,6 +54,13 @@ class Batch:
         self.held_bytes = 0
         """How much output waits; it counts in the worker's backlog."""
         self.waiters: list[asyncio.Future[None]] = []
+        self.onlookers = 0
+        """How many of them wait for whatever is there, not for a change of their own."""
+
+    @property
+    def callers(self) -> int:
+        """How many wait for a change that they made."""
+        return len(self.outputs) + len(self.waiters) - self.onlookers
 
     def wait(self) -> asyncio.Future[None]:
         """Return a future that is done when the batch is; fails if the commit does."""

@@ -342,6 +342,7 @@ class Shard:
     async def wait_durable(self) -> None:
         """Return once everything written so far is on disk. Raises ``storage.unavailable``."""
         if self._collecting.writes:
+            self._collecting.onlookers += 1
             await self._collecting.wait()
         elif self._in_flight is not None:
             await self._in_flight.wait()
@@ -369,7 +370,7 @@ class Shard:
         self._scheduled = False
         self._held = None
         self._in_flight = batch
-        self._pacer.committed(batch.changes, callers=len(batch.outputs) + len(batch.waiters))
+        self._pacer.committed(batch.changes, callers=batch.callers)
         self.store.commit(batch.writes, lambda error: self._on_committed(batch, error))
 
     def _on_committed(self, batch: Batch, error: Exception | None) -> None:

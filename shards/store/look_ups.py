@@ -116,11 +116,15 @@ class LookUps:
     # -- how it works
 
     def _complete(self, found: _Row) -> ActorRow:
-        row = ActorRow(*found)
-        kept = self._rows("find_connections", (row.pk,))
-        row.connections = [ConnectionRow(*each) for each in kept]
-        pending = self._rows("find_schedules", (row.pk,))
-        row.schedules = [ScheduleRow(bool(each[0]), *each[1:]) for each in pending]
+        # Few actors have either, and each statement makes this thread wait for the interpreter.
+        *fields, has_connections, has_schedules = found
+        row = ActorRow(*fields)
+        if has_connections:
+            kept = self._rows("find_connections", (row.pk,))
+            row.connections = [ConnectionRow(*each) for each in kept]
+        if has_schedules:
+            pending = self._rows("find_schedules", (row.pk,))
+            row.schedules = [ScheduleRow(bool(each[0]), *each[1:]) for each in pending]
         return row
 
     def _with_first(self, statement: str, bindings: _Row, use: Callable[[_Row], T]) -> T | None:

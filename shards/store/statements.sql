@@ -1,14 +1,18 @@
 -- The statements of the store by name: "-- name: what it is for".
 
--- find_by_key: the live actor of an identity, with input and state
+-- find_by_key: the live actor of an identity; whether it has connections, schedules
 SELECT a.pk, a.actor_id, a.namespace, a.name, a.key, a.created_ms, a.generation, a.started_ms,
-       a.input, s.image, a.slept_ms
+       a.input, s.image, a.slept_ms,
+       EXISTS (SELECT 1 FROM connections WHERE pk = a.pk),
+       EXISTS (SELECT 1 FROM schedules WHERE pk = a.pk)
 FROM actors a LEFT JOIN states s ON s.pk = a.pk
 WHERE a.namespace = ? AND a.name = ? AND a.key = ? AND a.destroyed = 0;
 
--- find_by_id: the live actor of an id, with input and state
+-- find_by_id: the live actor of an id; whether it has connections, schedules
 SELECT a.pk, a.actor_id, a.namespace, a.name, a.key, a.created_ms, a.generation, a.started_ms,
-       a.input, s.image, a.slept_ms
+       a.input, s.image, a.slept_ms,
+       EXISTS (SELECT 1 FROM connections WHERE pk = a.pk),
+       EXISTS (SELECT 1 FROM schedules WHERE pk = a.pk)
 FROM actors a LEFT JOIN states s ON s.pk = a.pk
 WHERE a.actor_id = ? AND a.destroyed = 0;
 
