@@ -17,6 +17,9 @@ from stator.shards.store.sqlite_store import SqliteStore
 
 T = TypeVar("T")
 
+LOOK_INTERVAL_S = 0.001
+"""Between two looks at work that is not told of (real seconds)."""
+
 
 class Workload:
     """Counts what is under way."""
@@ -27,13 +30,13 @@ class Workload:
         self.is_cut_off = False
         """Whether nobody is to hear of the end of any."""
         self._running = 0
+        self._watched: list[Callable[[], bool]] = []
         self._at_rest = asyncio.Event()
         self._at_rest.set()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is under way."""
-        return self._running > 0
+    def watch(self, is_busy: Callable[[], bool]) -> None:
+        """Take for work under way also what ``is_busy`` says."""
+        self._watched.append(is_busy)
 
     def begin(self) -> None:
         """Note that a piece of work begins."""
@@ -54,6 +57,8 @@ class Workload:
     async def wait(self) -> None:
         """Return when nothing is under way."""
         await self._at_rest.wait()
+        while any(is_busy() for is_busy in self._watched):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(LOOK_INTERVAL_S)
 
 
 class WatchedReader(Reader):
