@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ class WorkerTransport:
         given = None
         if resolution is Resolution.GET_OR_CREATE and address.input is not None:
             given = encode_input(address.input)
-        params = None if address.params is None else msgspec.json.encode(address.params)
+        params = None if address.params is None else _params_of(address.params)
         reply, payload = await self._send(
             lambda request_id, shard: kind(
                 request_id,
@@ -208,3 +209,8 @@ def _resolution_of(address: Address) -> tuple[Resolution, str]:
         return Resolution.BY_ID, address.actor_id
     resolution = Resolution.GET_OR_CREATE if address.create else Resolution.GET
     return resolution, serialize_key(address.key)
+
+
+def _params_of(params: Any) -> bytes:
+    """Return connection parameters as a client's request carries them."""
+    return json.dumps(msgspec.to_builtins(params)).encode()
