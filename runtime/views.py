@@ -120,13 +120,28 @@ def wrap(kind: type[View], value: object) -> Any:
 class BytesView(bytearray):
     """A byte array of its own, so that C code can read it; its methods change nothing."""
 
+    __slots__ = ()
+
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         return bytearray(*arguments, **keywords)
 
     __init__ = refuse
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Any]:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+        return bytearray
+
+    __setattr__ = refuse
+    __delattr__ = refuse
+
     def __repr__(self) -> str:
         return repr(bytearray(self))
+
+    def __str__(self) -> str:
+        return str(bytearray(self))
+
+    def __dir__(self) -> list[str]:
+        return dir(bytearray)
 
     def __copy__(self) -> bytearray:
         return bytearray(self)
