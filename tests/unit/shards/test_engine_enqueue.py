@@ -24,7 +24,7 @@ class Worker(Actor):
 
     @guarded.can_publish
     def may_publish(self, conn: Conn) -> bool:
-        return conn.params == {"role": "admin"}
+        return bool(conn.params == {"role": "admin"})
 
     async def run(self) -> None:
         async for message in self.queue.iter(self.jobs, completable=True):
