@@ -50,7 +50,7 @@ class Batch(Actor, rename="camel"):
                 self.log.warning("no answer", job=job.id, worker=worker_of(job.id), code=error.code)
                 await asyncio.sleep(PAUSE_S)
                 continue
-            if outcome.status == "completed":
+            if outcome.reply is not None:  # else it takes long: the same job again is no other job
                 self.broadcast(self.done, outcome.reply)
                 return outcome.reply
 

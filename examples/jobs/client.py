@@ -16,7 +16,7 @@ async def main(endpoint: str, count: int) -> None:
         async with batch.connect() as conn:
             conn.on("done", lambda result: print("done:", result["id"], result["error"] or ""))
             answer = await batch.enqueue("orders", make_jobs(count), wait=True, timeout=300.0)
-        for result in answer.reply:
+        for result in answer.reply or ():
             digest = (result["digest"] or "-")[:8]
             print(f"{result['id']}: {digest} after {result['attempts']} attempt(s)")
 

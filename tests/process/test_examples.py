@@ -1,0 +1,59 @@
+"""Each example with its own configuration: it starts, and its README tells the truth."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.example_service import EXAMPLES, ExampleService, check, shown_in
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl"),
+]
+
+SHOWN = ["agent", "jobs", "rate_limiter", "reminders", "tenants"]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_commands_of_a_readme_print_what_it_says(name: str, tmp_path: Path) -> None:
+    blocks = shown_in(EXAMPLES / name / "README.md")
+    assert blocks
+
+    with ExampleService(name, tmp_path) as service:
+        service.wait_ready()
+        for block in blocks:
+            check(service, block)
+
+
+def test_the_client_of_the_reminders_hears_one(tmp_path: Path) -> None:
+    with ExampleService("reminders", tmp_path) as service:
+        service.wait_ready()
+        printed = service.run_client("reminders", "Ann", "--seconds", "0.2")
+
+    assert "cancelled: True\n" in printed
+    assert "to come: Stand up (0 9 * * 1-5 Europe/Berlin)\n" in printed
+    assert re.search(r"^rang: The tea is ready, \d\.\d s late$", printed, re.M)
+
+
+def test_the_client_of_the_jobs_sees_them_done_and_given_up(tmp_path: Path) -> None:
+    with ExampleService("jobs", tmp_path) as service:
+        service.wait_ready()
+        printed = service.run_client("jobs", "--count", "4")
+
+    assert printed.count("done: ") == 4
+    assert re.search(r"^\w+-0: \w{8} after 3 attempt", printed, re.M)
+    assert re.search(r"^\w+-1: - after 3 attempt", printed, re.M)
+    assert re.search(r"^\w+-3: \w{8} after 1 attempt", printed, re.M)
+
+
+def test_the_client_of_the_agent_prints_the_conversation(tmp_path: Path) -> None:
+    with ExampleService("agent", tmp_path) as service:
+        service.wait_ready()
+        printed = service.run_client("agent", "What is 12 * 7?", "Thank you")
+
+    assert "you:   What is 12 * 7? \nagent: [calculate: 84] The answer is 84.\n" in printed
+    assert "you:   Thank you \nagent: You said: Thank you That is message 2 " in printed
