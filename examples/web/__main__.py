@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 EXAMPLES = Path(__file__).parents[1]
 BUNDLES = EXAMPLES.parent / "build" / "pages"
 FOLDERS = {
+    "/agent": EXAMPLES / "agent" / "page",
     "/chat": EXAMPLES / "chat" / "page",
     "/cursors": EXAMPLES / "cursors" / "page",
     "/shared": EXAMPLES / "web" / "shared",
