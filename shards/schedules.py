@@ -14,6 +14,7 @@ Rule 5. The history of a recurring schedule is on disk only. A line says "runnin
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,23 +187,6 @@ class ScheduleBook:
 
     # -- firing
 
-    def fire_due(self, until_ms: int) -> None:
-        """Begin to run what is due by an instant, for an actor that is ready."""
-        claims = self.claim_due(until_ms)
-        if claims:
-            self._cell.enter()
-            self._cell.spawn(self._fire(claims))
-
-    async def _fire(self, claims: Sequence[Claim]) -> None:
-        try:
-            await self._cell.wait_committed()
-        except StorageUnavailable:
-            self._cell.shard.alarm.retry()  # all of it is on disk as it was before
-        else:
-            self.dispatch(claims)
-        finally:
-            self._cell.leave()
-
     def claim_due(self, until_ms: int) -> list[Claim]:
         """Take what is due by an instant out of the book, by time, then id (rule 2).
 
@@ -217,7 +201,12 @@ class ScheduleBook:
             self._cell.log.error("state cannot be stored", problem=error.message)
         now_ms = self._cell.shard.clock.now_ms()
         claims = (self._claim(entry, now_ms) for entry in due)
-        return [claim for claim in claims if claim is not None]
+        claimed = [claim for claim in claims if claim is not None]
+        batch = self._cell.batch
+        if batch is not None:
+            batch.onlookers += 1
+            batch.wait().add_done_callback(self._on_claimed)
+        return claimed
 
     def dispatch(self, claims: Sequence[Claim]) -> None:
         """Run the actions of claims that are on disk; without effect once the actor is gone."""
@@ -234,6 +223,10 @@ class ScheduleBook:
         if self.jobs.get(job.id) is job and self._cell.status not in _UNSTORED:
             result = "ok" if error is None else "error"
             self._put_fire(claim, result, None if error is None else encode_error(error))
+
+    def _on_claimed(self, committed: asyncio.Future[None]) -> None:
+        if committed.exception() is not None:
+            self._cell.shard.alarm.retry()  # it is all on disk as it was
 
     def _take_due(self, until_ms: int) -> list[Entry]:
         due: list[Entry] = []
