@@ -105,12 +105,14 @@ class Agent(Actor, rename="camel"):
             self.speaking = self.answering = None
 
     async def _take_turn(self, turn: int, prompt: str) -> Answer | None:
-        self.speaking = Speech(turn, "")
+        self.speaking, self.is_cancelled = Speech(turn, ""), False
         self.answering = asyncio.create_task(self._answer(turn, prompt))
         try:
             return await self.answering
         except asyncio.CancelledError:
-            return None if self.aborted else await self._end(turn, self.speaking.text, "cancelled")
+            if not self.is_cancelled:
+                return None
+            return await self._end(turn, self.speaking.text, "cancelled")
         except ModelFailed as error:
             return await self._end(turn, str(error), "failed")
 
@@ -158,7 +160,8 @@ class Agent(Actor, rename="camel"):
     @action
     def cancel(self) -> bool:
         """Stop speaking, keep what was said, go on with the next prompt; say whether it spoke."""
-        return self.answering is not None and self.answering.cancel()
+        self.is_cancelled = self.answering is not None and self.answering.cancel()
+        return self.is_cancelled
 
     @action
     async def resume(self) -> None:

@@ -83,8 +83,11 @@ class Model:
             **({"tools": tools} if tools else {}),
         }
         try:
-            async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
-                return await self._receive(await self._open(session, body), hear)
+            async with (
+                aiohttp.ClientSession(timeout=TIMEOUT) as session,
+                await self._open(session, body) as response,
+            ):
+                return await self._receive(response, hear)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ModelFailed(f"the model cannot be reached: {error or 'no answer'}") from error
         except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
@@ -103,14 +106,14 @@ class Model:
                 break
             response.release()
             await asyncio.sleep(_pause(response.headers.get("retry-after", ""), attempt))
-        if response.status != 200:
-            reason = (await response.text())[:500]
-            raise ModelFailed(f"the model refused with {response.status}: {reason}")
         return response
 
     async def _receive(
         self, response: aiohttp.ClientResponse, hear: Callable[[str], None]
     ) -> Reply:
+        if response.status != 200:
+            reason = (await response.text())[:500]
+            raise ModelFailed(f"the model refused with {response.status}: {reason}")
         text: list[str] = []
         calls: dict[int, ToolCall] = {}
         async for chunk in _chunks(response):

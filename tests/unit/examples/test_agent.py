@@ -175,8 +175,8 @@ async def test_who_stops_the_agent_keeps_what_it_said(monkeypatch: pytest.Monkey
             await heard
             stopped = await conn.call(Agent.cancel)
 
-    assert stopped
-    assert await answer == Answer(1, "Well", "cancelled")
+        assert stopped
+        assert await answer == Answer(1, "Well", "cancelled")
 
 
 async def test_an_agent_that_was_stopped_answers_the_next_prompt(

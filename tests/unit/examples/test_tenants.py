@@ -109,6 +109,7 @@ class OldTenant(Actor, rename="camel"):
     @action
     async def write(self, cents: int) -> None:
         """Write an invoice to customer 1."""
+        await self.db.execute("INSERT INTO customers VALUES (1, 'Bob', 1000)")
         await self.db.execute("INSERT INTO invoices (customer, cents) VALUES (1, ?)", cents)
 
 
