@@ -23,6 +23,10 @@ from .storage import PairKey, PairQuery
 
 Key = str | bytes
 Value = str | bytes
+NewPairs = (
+    Mapping[str, Value] | Mapping[bytes, Value] | Mapping[Key, Value] | Iterable[tuple[Key, Value]]
+)
+"""Pairs to store; a mapping's type says exactly what its keys are, so each kind is named."""
 Values = list[Value | None]
 """In the order asked; ``None`` where there is no such pair."""
 Pairs = list[tuple[Key, Value]]
@@ -63,7 +67,7 @@ class KeyValueStore(Protocol):
         """Return the values of ``keys`` as of one moment, in their order."""
         ...
 
-    async def put_batch(self, pairs: Mapping[Key, Value] | Iterable[tuple[Key, Value]]) -> None:
+    async def put_batch(self, pairs: NewPairs) -> None:
         """Store all of ``pairs`` or, if one of them is refused, none; of equal keys the last."""
         ...
 
@@ -139,9 +143,7 @@ def pack_keys(keys: Iterable[Key]) -> list[PairKey]:
     return [pack_key(key) for key in _items(keys, "keys")]
 
 
-def pack_pairs(
-    pairs: Mapping[Key, Value] | Iterable[tuple[Key, Value]],
-) -> list[tuple[PairKey, Value]]:
+def pack_pairs(pairs: NewPairs) -> list[tuple[PairKey, Value]]:
     """Return pairs as stores take them. Raises as :func:`pack_key` and :func:`pack_value` do."""
     packed: list[tuple[PairKey, Value]] = []
     given: Any = pairs

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from stator.runtime.errors import StorageUnavailable
 from stator.runtime.pairs import (
     Key,
+    NewPairs,
     Pairs,
     Value,
     Values,
@@ -50,7 +51,7 @@ class KeyValues:
         await self._cell.wait_committed()
         return await self._read(self._cell.shard.store.get_pairs(self._pk, packed))
 
-    async def put_batch(self, pairs: Mapping[Key, Value] | Iterable[tuple[Key, Value]]) -> None:
+    async def put_batch(self, pairs: NewPairs) -> None:
         await self._write([PutPair(self._pk, *key, value) for key, value in pack_pairs(pairs)])
 
     async def delete_batch(self, keys: Iterable[Key]) -> None:
