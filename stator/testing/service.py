@@ -84,7 +84,7 @@ class Service:
     async def crash(self) -> None:
         """Lose the worker, as by ``kill -9``, and start another one from what is on disk."""
         await self.timekeeper.wait_still()
-        self.worker.crash()
+        await self.worker.crash()
         await self._succeed()
 
     async def reload(self, registry: Registry) -> None:

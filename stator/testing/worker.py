@@ -21,6 +21,7 @@ from stator.shards.shard import Shard
 from stator.shards.store.database import ShardFile
 
 from .clock import VirtualClock
+from .databases import WatchedDatabases
 from .workload import WatchedReader, WatchedStore, Workload
 
 FAREWELL_S = 0.1
@@ -48,7 +49,11 @@ class Worker:
         self._reader = WatchedReader(self.workload)
         file = ShardFile(directory, 0, 1, synchronous="off")
         store = WatchedStore(file, self._reader, self.workload)
-        self.engine = Engine(registry, {0: store}, log, total_shards=1, clock=clock)
+        self._databases = WatchedDatabases(directory, clock, log)
+        self.workload.watch(lambda: self._databases.is_busy)
+        self.engine = Engine(
+            registry, {0: store}, log, total_shards=1, databases=self._databases, clock=clock
+        )
         for name in namespaces:
             self.shard.write(InsertNamespace(name, clock.now_ms()))
         hello = introduce(registry, "worker", 0, generation)
@@ -89,17 +94,19 @@ class Worker:
         """Close links and files, after a drain."""
         self._server.close()
         await self._server.wait_closed(FLUSH_TIMEOUT_S)
-        self._close_files()
+        await self._close_files()
 
-    def crash(self) -> None:
+    async def crash(self) -> None:
         """Have no effect on anything from here on."""
         self.workload.cut_off()
         self._server.close()
         for cell in self.cells:
             self.shard.remove(cell)
+            cell.abort()
             self.engine.generations.discard(cell)
-        self._close_files()
+        await self._close_files()
 
-    def _close_files(self) -> None:
+    async def _close_files(self) -> None:
+        await self._databases.close()
         self._reader.close()
         self.engine.close()
