@@ -58,9 +58,8 @@ def _checked(migrations: object) -> tuple[Migration, ...]:
 
 
 def _is_async_callable(value: object) -> bool:
-    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(
-        getattr(value, "__call__", None)  # noqa: B004 - of its class, which may be async
-    )
+    called = getattr(type(value), "__call__", None)  # noqa: B004 - as an instance is called
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(called)
 
 
 class Columns:

@@ -35,7 +35,6 @@ FUNCTIONS = frozenset({"edit", "fts3_tokenizer", "load_extension", "readfile", "
 
 _NAMED_FIRST = frozenset(
     {
-        apsw.SQLITE_ANALYZE,
         apsw.SQLITE_CREATE_TABLE,
         apsw.SQLITE_CREATE_TEMP_TABLE,
         apsw.SQLITE_CREATE_TEMP_VIEW,
@@ -47,7 +46,6 @@ _NAMED_FIRST = frozenset(
         apsw.SQLITE_DROP_VIEW,
         apsw.SQLITE_DROP_VTABLE,
         apsw.SQLITE_INSERT,
-        apsw.SQLITE_REINDEX,
         apsw.SQLITE_UPDATE,
     }
 )
@@ -75,7 +73,14 @@ _MAKES_TEMPORARY = frozenset(
     }
 )
 _HARMLESS = frozenset(
-    {apsw.SQLITE_READ, apsw.SQLITE_RECURSIVE, apsw.SQLITE_SAVEPOINT, apsw.SQLITE_SELECT}
+    {
+        apsw.SQLITE_ANALYZE,
+        apsw.SQLITE_READ,
+        apsw.SQLITE_RECURSIVE,
+        apsw.SQLITE_REINDEX,
+        apsw.SQLITE_SAVEPOINT,
+        apsw.SQLITE_SELECT,
+    }
 )
 _VACUUM = "vacuum_"
 """How SQLite calls the file that ``VACUUM`` attaches."""

@@ -39,11 +39,11 @@ def bind_many(rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[Binding
 
 
 def _bind_row(number: int, row: Any) -> Bindings:
-    kind: type[Any] = type(row)
-    if issubclass(kind, Mapping):
+    if issubclass(type(row), Mapping):
         return _by_name(row)
-    if issubclass(kind, str | bytes) or not issubclass(kind, Iterable):
-        raise InvalidBindParameter(f"row {number} is a sequence or a mapping, not {kind.__name__}")
+    if issubclass(type(row), str | bytes) or not issubclass(type(row), Iterable):
+        kind = type(row).__name__
+        raise InvalidBindParameter(f"row {number} is a sequence or a mapping, not {kind}")
     return _by_position(tuple(row))
 
 

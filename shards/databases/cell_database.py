@@ -85,6 +85,16 @@ class CellDatabase:
 
     # -- for the runtime
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a thread runs a statement at this moment."""
+        return self._turns.lane.current is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its file is open at this moment."""
+        return self._turns.lane.session is not None
+
     async def migrate(self, on_migrate: OnMigrate | None) -> None:
         """Apply pending migrations and run ``on_migrate``, all in one transaction.
 

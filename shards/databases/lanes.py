@@ -253,3 +253,4 @@ class Crew:
         while (lane := self._lanes.get()) is not None:
             lane.run()
             self.loop.call_soon_threadsafe(lane.deliver)
+            self.files.trim()

@@ -14,6 +14,9 @@ import apsw
 
 from stator.runtime.log import Logger
 
+_ATTEMPTS = 8
+"""How many files are looked at to close one, so that many in use do not cost each other time."""
+
 
 class Closable(Protocol):
     """Who has a file open."""
@@ -36,15 +39,20 @@ class OpenFiles:
         return len(self._users)
 
     def admit(self, user: Closable) -> None:
-        """Note that ``user`` is about to open its file; close others beyond the limit."""
+        """Note that ``user`` is about to open its file; make room for it."""
         with self._lock:
             self._users[user] = None
-            excess = len(self._users) - self._limit
-            others = list(self._users)[:-1] if excess > 0 else []
-        for other in others:
-            if excess <= 0:
+        self.trim()
+
+    def trim(self) -> None:
+        """Close files beyond the limit; those that must stay open are asked again later."""
+        for _ in range(_ATTEMPTS):
+            if len(self._users) <= self._limit:
                 return
-            excess -= self._shut(other)
+            with self._lock:
+                user = next(iter(self._users), None)
+            if user is not None and not self._shut(user):
+                self.touch(user)  # it is in use, after all
 
     def touch(self, user: Closable) -> None:
         """Note that ``user`` uses its file."""
@@ -63,4 +71,5 @@ class OpenFiles:
         except apsw.Error as error:
             # It is closed all the same; the log that is left beside it is read at the next opening.
             self._log.warning("database closed with trouble", problem=str(error))
+            self.discard(user)
             return True
