@@ -26,8 +26,8 @@ from .lifecycle import Status
 
 LONGEST_SLEEP_S = 60.0
 RETRY_S = 1.0
-AT_ONCE = 1_000
-"""How many actors are brought up at a time."""
+AT_ONCE = 250
+"""How many actors of one shard are brought up at a time; a worker has a few shards."""
 TURN = 200
 """How many actors fire before others of the worker have their turn."""
 

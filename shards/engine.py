@@ -158,7 +158,7 @@ class Engine:
         elif cell.status not in HOLDS_REQUESTS:
             refuse(port, call.id, ActorStopping())
         elif len(cell.held) >= self.limits.max_held:
-            refuse(port, call.id, Overloaded())
+            refuse(port, call.id, _overloaded(call, self.limits.max_held))
         else:
             cell.hold(call, payload, port)
 
@@ -209,7 +209,7 @@ class Engine:
     def _look_up_id(self, shard: Shard, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         waiting = self._looking_up.get(call.key)
         if waiting is not None and len(waiting) >= self.limits.max_held:
-            refuse(port, call.id, Overloaded())
+            refuse(port, call.id, _overloaded(call, self.limits.max_held))
             return
         if waiting is not None:
             waiting.append((call, payload, port))
@@ -313,3 +313,14 @@ class Engine:
 
 def _not_configured(name: str) -> ActorNotConfigured:
     return ActorNotConfigured(f"the registry of this service has no actor named '{name}'")
+
+
+def _overloaded(call: ToActor, capacity: int) -> Overloaded:
+    """Return the refusal of a request that too many wait before.
+
+    Clients repeat a message for a queue if the metadata says so (client-protocol, 9.4).
+    """
+    if not isinstance(call, Publish):
+        return Overloaded()
+    operation = {"channel": "dispatch_inbox", "operation": "dispatch_queue_send"}
+    return Overloaded(metadata={**operation, "capacity": capacity})

@@ -18,11 +18,13 @@ from stator.runtime.errors import (
     ActorError,
     ActorNotConfigured,
     ActorNotFound,
+    ActorRestarting,
     StorageUnavailable,
 )
 from stator.runtime.link.dialer import Outcome
 from stator.runtime.link.frames import (
     ConnectionKind,
+    Publish,
     Refusal,
     Resolution,
     ToActor,
@@ -250,6 +252,7 @@ class Generations:
             shard.save_deferred()
         await asyncio.gather(*(shard.wait_durable() for shard in shards), return_exceptions=True)
         for cell in with_work:
+            _hand_back_publications(cell)
             suspend_connections(cell)
 
     # -- what belongs to a generation
@@ -280,3 +283,13 @@ class Generations:
     def close(self) -> None:
         """Look after nobody any more."""
         self._idle_watch.close()
+
+
+def _hand_back_publications(cell: Cell) -> None:
+    """Let those who wait for the completion of a message ask this worker's successor."""
+    for publish, body, port in cell.queues.hand_over() if cell.queues is not None else ():
+        if isinstance(port, LocalCaller):
+            refuse(port, publish.id, ActorRestarting(metadata={"retryable": True}))
+        else:
+            assert isinstance(publish, Publish)
+            port.send(publish, body)

@@ -11,8 +11,9 @@ leaving      the worker said Goodbye: the link carries replies until it ends, an
 closed       it fails with ``guard.service_unavailable``
 ===========  ====================================================================
 
-A request that was handed over when the link broke fails with ``actor.restarting``: whether the
-worker ran it is unknown, so only the caller may repeat it. One that was not is simply kept.
+A worker that leaves hands publications that still wait back; they wait for its successor as
+requests do that were not handed over. One that was handed over when the link broke fails with
+``actor.restarting``: whether the worker ran it is unknown, so only the caller may repeat it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from .frames import (
     Goodbye,
     Hello,
     Opened,
+    Publish,
     Refusal,
     Reply,
     Request,
@@ -210,6 +212,8 @@ class Dialer:
                 self._hand_over_waiting(self._opening)
         elif isinstance(frame, Goodbye):
             self._part()
+        elif isinstance(frame, Publish):
+            self._take_back(frame, payload)
         elif self._inbox is not None:
             self._inbox.take(self, frame, payload)
         else:
@@ -233,6 +237,14 @@ class Dialer:
         self.on_connected.clear()
         self._leaving.send(Goodbye())
         self._settle(self._leaving)
+
+    def _take_back(self, request: Publish, payload: bytes) -> None:
+        """Keep a publication, whose message is stored, for the worker's successor."""
+        reply = self._handed_over.pop(request.id, None)
+        if reply is not None and not reply.done():
+            self._wait_for_link(request, payload, reply)
+        if self._leaving is not None:
+            self._settle(self._leaving)
 
     def _settle(self, leaving: Channel) -> None:
         """Tell a leaving worker when it owes no reply any more."""

@@ -3,7 +3,8 @@
 A frame is a small msgspec header and an opaque payload.
 
 Rule 1. The first frame in both directions is :class:`Hello`; nothing is handed over before it.
-Rule 2. A request carries an ``id`` its sender chose; exactly one reply carries it back.
+Rule 2. A request carries an ``id`` its sender chose; exactly one reply carries it back. Only a
+        :class:`Publish` may come back itself, from a worker that leaves: ask its successor.
 Rule 3. A payload is what a client sent or will receive; nobody between the two ends opens it.
 Rule 4. A frame that breaks these rules ends the link: both ends are ours, so it is a bug.
 

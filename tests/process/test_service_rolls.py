@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -26,10 +27,20 @@ SHARDS = 4
 
 CODE = """
 import asyncio
-from stator import Actor, Response, action, setup
+from stator import Actor, Queue, Response, action, setup
 
 class Counter(Actor):
     state: int = 0
+    jobs = Queue[str, str]()
+
+    @action
+    async def await_job(self) -> None:
+        await self.queue.wait_for_names([self.jobs])
+
+    @action
+    async def complete_job(self) -> None:
+        message = await self.queue.next(self.jobs, completable=True)
+        await message.complete(message.body + " done by {version}")
 
     async def on_wake(self):
         await asyncio.sleep(0.01)
@@ -225,6 +236,19 @@ def test_raw_requests_keep_both_their_bodies_through_a_roll(tmp_path: Path) -> N
         for uploader in uploaders:
             uploader.stop()
         assert {each.name: each.surprise for each in uploaders if each.surprise} == {}
+
+
+def test_a_client_that_waits_for_a_reply_waits_through_a_roll(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    with deployment.service as service, ThreadPoolExecutor(1) as threads:
+        service.wait_ready()
+        path = make_path("counter", "", "k").replace("/action/", "/queue/jobs")
+        sent = threads.submit(service.send_json, "POST", path, {"body": "work", "wait": True})
+        service.output("counter", "await_job")
+        deployment.deploy("two")
+        assert deployment.upgrade().returncode == ExitCode.OK
+        service.output("counter", "complete_job")
+        assert sent.result().json == {"status": "completed", "response": "work done by two"}
 
 
 def _wait_for_progress(callers: Sequence[Caller | Talker | Uploader]) -> None:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
+
 from stator.runtime.link.channel import Channel
 from stator.runtime.link.dialer import Dialer
-from stator.runtime.link.frames import Ack, BodyPart, ClientGone, Goodbye, ListNamespaces, Result
+from stator.runtime.link.frames import (
+    Ack,
+    BodyPart,
+    ClientGone,
+    Goodbye,
+    ListNamespaces,
+    Publish,
+    Resolution,
+    Result,
+)
+from stator.runtime.protocol.encoding import Encoding
 from tests.fakes.dialed_worker import GATEWAY, Ledger, Worker, ask, failure, on_link
 
 
@@ -74,6 +86,27 @@ def test_a_request_after_a_goodbye_waits_no_longer_than_the_ready_timeout(short_
         assert await failure(ask(dialer)) == "guard.actor_ready_timeout"
 
     on_link(short_tmp, scenario, ready_timeout=0.03)
+
+
+def test_a_publication_that_comes_back_is_handed_to_the_successor(short_tmp: Path) -> None:
+    async def scenario(worker: Worker, dialer: Dialer) -> None:
+        first = Publish(
+            dialer.next_id(), 0, Resolution.GET, "default", "a", "k", "q", Encoding.JSON, ""
+        )
+        reply = dialer.request(first, b"body")
+        channel = await worker.greet()
+        assert await worker.received.get() == (first, b"body")
+        await say_goodbye(worker, channel, owed=1)
+        again = msgspec.structs.replace(first, stored_id=7, waited_ms=1500)
+        channel.send(again, b"body")
+        assert await worker.received.get() == (Goodbye(), b"")
+        channel.close()
+        successor = await worker.greet()
+        assert await worker.received.get() == (again, b"body")
+        successor.send(Result(first.id))
+        assert await reply == (Result(first.id), b"")
+
+    on_link(short_tmp, scenario)
 
 
 def test_what_a_leaving_worker_did_not_answer_fails_when_the_link_ends(short_tmp: Path) -> None:
