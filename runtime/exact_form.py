@@ -22,6 +22,7 @@ from msgspec import msgpack
 
 from .errors import StateNotSerializable, StateUnreadable
 from .protocol.kinds import kind_of
+from .views import unwrap
 
 _encode = msgpack.Encoder().encode
 _SCALARS = frozenset({type(None), bool, float, bytes})
@@ -154,6 +155,7 @@ def _checked_text(value: str, path: str) -> str:
 
 
 def _record_lowered(value: Any, path: str) -> Any:
+    value = unwrap(value)
     if isinstance(value, msgspec.Struct):
         return _struct_lowered(value, path)
     if dataclasses.is_dataclass(kind_of(value)):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stator.runtime.errors import ActorError
+from stator.runtime.exact_form import encode_exact
 from stator.runtime.protocol.cbor_dialect import NATIVE, encode_cbor
 from stator.runtime.protocol.json_dialect import encode_json
 from stator.runtime.read_only import read_only, unwrap_all
@@ -105,6 +106,7 @@ def test_whatever_is_read_out_of_a_view_cannot_be_changed(value: Any) -> None:
 ENCODERS: list[Callable[[Any], bytes]] = [
     lambda value: encode_cbor(value, NATIVE, "x"),
     lambda value: encode_json(value, "x"),
+    encode_exact,
 ]
 
 
