@@ -62,8 +62,8 @@ class Service:
         return self.worker.workload
 
     @property
-    def deeds(self) -> int:
-        """A number that changes with whatever its worker does."""
+    def deeds(self) -> object:
+        """What its worker did so far: equal only while it does nothing."""
         return self.worker.deeds
 
     @property

@@ -36,8 +36,8 @@ class Subject(Protocol):
     @property
     def workload(self) -> Workload: ...
     @property
-    def deeds(self) -> int:
-        """A number that changes with whatever it does."""
+    def deeds(self) -> object:
+        """What it did so far: equal only while it does nothing."""
         ...
 
 
@@ -156,7 +156,7 @@ class Timekeeper:
 
     async def _rest_without_limit(self) -> None:
         subject = self._subject
-        quiet, deeds = 0, -1
+        quiet, deeds = 0, subject.deeds
         while quiet < QUIET_TURNS:
             await subject.workload.wait()
             await asyncio.sleep(0)

@@ -106,6 +106,14 @@ async def test_the_environment_means_other_services(monkeypatch: pytest.MonkeyPa
         assert await conn.add() == 1
 
 
+async def test_it_may_be_opened_and_closed_by_different_tasks() -> None:
+    """As plugins do that make a fixture of it."""
+    service = running(registry)
+    client = await asyncio.create_task(service.__aenter__())
+    assert await client.get_or_create(TestedRoom).add() == 1
+    await asyncio.create_task(service.__aexit__(None, None, None))
+
+
 async def test_no_port_is_open() -> None:
     async with running(registry) as client:
         await client.get_or_create(TestedRoom).add()
@@ -182,3 +190,15 @@ async def test_a_client_of_a_service_that_ended_is_closed() -> None:
         pass
     with pytest.raises(RuntimeError, match="closed"):
         await client.get_or_create(TestedRoom).add()
+
+
+async def test_what_keeps_it_from_opening_comes_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    too_long_for_a_socket = str(tmp_path / ("x" * 100))
+    os.mkdir(too_long_for_a_socket)
+    monkeypatch.setattr(tempfile, "tempdir", too_long_for_a_socket)
+    with pytest.raises(OSError, match="path too long"):
+        async with running(registry):
+            pass
+    assert os.listdir(too_long_for_a_socket) == []
