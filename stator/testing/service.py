@@ -135,6 +135,10 @@ def _listen(path: Path) -> socket.socket:
     """Return a socket that listens at ``path``, where an earlier one may have been."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen()
+    try:
+        listener.bind(str(path))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
     return listener
