@@ -153,6 +153,14 @@ class Agent(Actor, rename="camel"):
         return answer
 
     @action
+    async def ask(self, text: Text) -> int:
+        """Put a prompt into the queue, once that is durable return the turn it will be.
+
+        For pages, which have a connection; who wants to wait for the answer uses the queue itself.
+        """
+        return (await self.queue.send(self.prompts, Prompt(text))).id
+
+    @action
     async def get_talk(self) -> Talk:
         """Return what was said last, and what is being said right now."""
         return Talk(await self.conversation.transcript(), self.speaking)

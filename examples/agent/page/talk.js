@@ -8,14 +8,12 @@
 import { Connection } from "/shared/connection.js";
 
 export class Talk {
-  #handle;
   #show;
   #connection;
   #left = false;
 
   /** `show` has a function for each thing to be shown. */
   constructor(handle, show) {
-    this.#handle = handle;
     this.#show = show;
     this.#connection = new Connection(handle, {
       changed: show.changed,
@@ -34,11 +32,14 @@ export class Talk {
     this.#connection.close();
   }
 
-  /** Ask, also while an earlier prompt is being answered: the queue keeps the order. */
+  /**
+   * Ask, also while an earlier prompt is being answered: the queue keeps the order. By an action:
+   * `handle.send("prompts", ...)` streams its request, for which browsers want HTTP/2.
+   */
   async ask(text) {
     const waiting = this.#show.addWaiting(text);
     try {
-      await this.#handle.send("prompts", { text });
+      this.#show.waitFor(waiting, await this.#connection.call("ask", text));
     } catch (error) {
       this.#show.showProblem(waiting, error.message);
     }

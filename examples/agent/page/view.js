@@ -40,6 +40,12 @@ export function addWaiting(text) {
   return waiting;
 }
 
+/** The agent has the prompt and will answer it in this turn, which may have begun already. */
+export function waitFor(waiting, turn) {
+  if (find(turn)) waiting.remove();
+  else waiting.dataset.waitsFor = turn;
+}
+
 /** Say why a prompt did not reach the agent. */
 export function showProblem(waiting, text) {
   waiting.classList.replace("waiting", "failed");
@@ -53,7 +59,7 @@ export function beginTurn(turn, text) {
   begun.dataset.turn = turn;
   begun.append(make("p", "prompt", text));
   const waiting = [...element("turns").querySelectorAll(".waiting")];
-  const own = waiting.find((item) => item.querySelector(".prompt").textContent === text);
+  const own = waiting.find((item) => item.dataset.waitsFor === String(turn));
   keepingToTheEnd(() => {
     find(turn)?.remove();
     own?.remove();
