@@ -1,7 +1,7 @@
-"""All databases of a worker's actors: where their files are, and the threads they share.
+"""All databases of a worker's actors, and the threads they share.
 
-A file is ``<data>/shard-0003-databases/<actor id>.sqlite``. Shards have fixed numbers, so the place
-of a file does not depend on how many workers there are.
+Where their files are: ``database_files.py``. What a crash leaves of those that are deleted goes at
+the next opening of the shard (``store/database.py``).
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+from stator.runtime import faults
 from stator.runtime.clock import Clock
 from stator.runtime.database import Database
-from stator.runtime.ids import shard_of_actor_id
 from stator.runtime.log import Logger
 
+from ..database_files import delete_file, path_of, stored_ids
 from .cell_database import CellDatabase
 from .lanes import Crew, Job, Lane
 from .open_files import OpenFiles
-
-SUFFIX = ".sqlite"
-_COMPANIONS = ("-wal", "-shm", "-journal")
 
 _Place = tuple[int, str]
 """Shard and actor id."""
@@ -55,14 +53,11 @@ class Databases:
 
     def path(self, shard_number: int, actor_id: str) -> Path:
         """Return where the file of an actor is, or would be."""
-        if shard_of_actor_id(actor_id) is None:
-            raise ValueError(f"{actor_id!r} is not an actor id")
-        return self._folder(shard_number) / f"{actor_id}{SUFFIX}"
+        return path_of(self._directory, shard_number, actor_id)
 
     def stored(self, shard_number: int) -> list[str]:
         """Return the ids of a shard's actors that have a file; reads a folder."""
-        folder = self._folder(shard_number)
-        return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+        return stored_ids(self._directory, shard_number)
 
     async def delete(self, shard_number: int, actor_id: str) -> None:
         """Close the database of an actor and delete its file, if it has one."""
@@ -79,16 +74,13 @@ class Databases:
         await asyncio.gather(*[db.close(deadline_seconds) for db in [*self._live.values()]])
         await asyncio.to_thread(self._crew.close)
 
-    def _folder(self, shard_number: int) -> Path:
-        return self._directory / f"shard-{shard_number:04d}-databases"
-
     def _forget(self, place: _Place, database: CellDatabase) -> None:
         if self._live.get(place) is database:
             del self._live[place]
 
 
 def _delete(lane: Lane) -> None:
-    """Delete a file, in a thread; the log first, which would be taken for that of another file."""
-    for suffix in _COMPANIONS:
-        lane.path.with_name(lane.path.name + suffix).unlink(missing_ok=True)
-    lane.path.unlink(missing_ok=True)
+    """Delete a file, in a thread."""
+    faults.point("database.before_delete")
+    delete_file(lane.path)
+    faults.point("database.after_delete")

@@ -3,14 +3,21 @@
 Each pragma is a function whose docstring says what it prevents. An open that follows an unclean
 end (a write-ahead log was left behind) is checked with ``quick_check`` first, so that a torn or
 corrupt file closes its shard with a clear error instead of answering from damage.
+
+What a crash left of actors that are no more goes at each opening: the files of their databases
+first, then their rows. After an unclean end it is also looked for databases of actors that never
+came to be on disk. Without one nobody looks, and a shard file restored from an older copy loses no
+database that is newer than it.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import apsw
 
+from ..database_files import delete_files, stored_ids
 from .statements import SCHEMA_STEPS, STATEMENTS
 
 SCHEMA_VERSION = max(SCHEMA_STEPS)
@@ -53,7 +60,9 @@ class ShardFile:
             self._check_identity(connection)
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise ShardDamaged(f"{self.path}: {error}") from error
-        connection.execute(STATEMENTS["delete_destroyed"])
+        self._delete_destroyed(connection)
+        if unclean:
+            self._delete_orphans(connection)
         return connection
 
     def open_for_reading(self) -> apsw.Connection:
@@ -61,6 +70,18 @@ class ShardFile:
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
         self._configure(connection)
         return connection
+
+    def _delete_destroyed(self, connection: apsw.Connection) -> None:
+        with connection:  # files first: once the rows are gone, nobody knows of the files
+            destroyed = [row[0] for row in connection.execute(STATEMENTS["delete_destroyed"])]
+            delete_files(self.path.parent, self.number, destroyed)
+
+    def _delete_orphans(self, connection: apsw.Connection) -> None:
+        """Delete the databases of actors without a row: a creation that was not committed, or a
+        deletion that a power cut took back."""
+        stored = json.dumps(stored_ids(self.path.parent, self.number))
+        orphans = [row[0] for row in connection.execute(STATEMENTS["find_absent"], (stored,))]
+        delete_files(self.path.parent, self.number, orphans)
 
     def _was_left_unclean(self) -> bool:
         log = self.path.with_name(self.path.name + "-wal")

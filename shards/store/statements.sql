@@ -98,8 +98,11 @@ UPDATE actors SET destroyed = 1 WHERE pk = ?;
 -- delete_actor: the actor's rows; what it owns goes by foreign key
 DELETE FROM actors WHERE pk = ?;
 
--- delete_destroyed: what a crash left of destroyed actors
-DELETE FROM actors WHERE destroyed = 1;
+-- delete_destroyed: what a crash left of destroyed actors; their ids
+DELETE FROM actors WHERE destroyed = 1 RETURNING actor_id;
+
+-- find_absent: those of some ids, which are a JSON array, that no actor has
+SELECT value FROM json_each(?) WHERE value NOT IN (SELECT actor_id FROM actors);
 
 -- insert_connection: keep a connection, whatever was kept of it before
 INSERT INTO connections (pk, conn_id, opened, changing) VALUES (?, ?, ?, ?)
