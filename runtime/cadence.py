@@ -63,9 +63,9 @@ class CronCadence(msgspec.Struct, frozen=True):
         Raises ``schedule.invalid_cron_expression`` or ``schedule.invalid_timezone``.
         """
         zone = _find_zone(self.timezone)
-        start = (_EPOCH + instant_ms * _MILLISECOND).astimezone(zone).replace(tzinfo=None, fold=0)
+        start = (_EPOCH + instant_ms * _MILLISECOND).astimezone(zone).replace(tzinfo=None)
         for wall in _wall_times(self.expression, start):
-            found = wall.replace(tzinfo=zone).astimezone(UTC)
+            found = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
             if found.astimezone(zone).replace(tzinfo=None) != wall:
                 continue  # the clock skips it
             found_ms = (found - _EPOCH) // _MILLISECOND

@@ -79,6 +79,7 @@ class Alarm:
         "_is_blocked",
         "_is_ringing",
         "_retry_at",
+        "_rung_at",
         "_rung_ms",
         "_shard",
         "_tasks",
@@ -108,6 +109,8 @@ class Alarm:
         """When it rings anyway, by the clock's own time."""
         self._rung_ms = 0
         """For what instant it rang last."""
+        self._rung_at = 0.0
+        """When that was, by the clock's own time."""
         self._is_ringing = False
         self._waiting: dict[str, None] = {}
         """Who is to be brought up, in order."""
@@ -159,7 +162,8 @@ class Alarm:
         if self._due_ms is not None:
             seconds = min(seconds, max(0.0, (self._due_ms - clock.now_ms()) / 1000))
             if self._waiting:
-                seconds = max(seconds, RETRY_S)  # each ringing asks for all who are due
+                # Each ringing asks for all who are due: once in a second will do.
+                seconds = max(seconds, self._rung_at + RETRY_S - clock.time())
         elif self._retry_at is None:
             return
         if self._retry_at is not None:
@@ -186,6 +190,7 @@ class Alarm:
     async def _ring(self) -> None:
         shard = self._shard
         self._rung_ms = now_ms = shard.clock.now_ms()
+        self._rung_at = shard.clock.time()
         self._due_ms = self._retry_at = None
         try:
             await shard.wait_durable()  # the store's look-ups see what is on disk
@@ -223,7 +228,7 @@ class Alarm:
             self.retry()  # it is leaving
 
     def _bring_up(self) -> None:
-        while self._waiting and len(self._coming) < self._at_once and not self._closed:
+        while self._waiting and len(self._coming) < self._at_once:
             actor_id = next(iter(self._waiting))
             del self._waiting[actor_id]
             if self._is_blocked(actor_id):

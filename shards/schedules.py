@@ -121,10 +121,9 @@ class ScheduleBook:
     # -- changes
 
     def put(self, entry: Entry) -> None:
-        """Add or replace a schedule. Raises ``schedule.max_schedules_exceeded``."""
-        is_new = entry.id not in (self.jobs if entry.is_recurring else self.once)
+        """Add a schedule. Raises ``schedule.max_schedules_exceeded``."""
         most = self._cell.definition.settings.max_schedules
-        if is_new and len(self.once) + len(self.jobs) >= most:
+        if len(self.once) + len(self.jobs) >= most:
             raise MaxSchedulesExceeded(f"{self._cell.name} may have {most} schedules")
         self.begin_change()
         self._enter(entry)

@@ -77,6 +77,9 @@ class FakeShard:
         self.failing: dict[str, int] = {}
         """How many starts of an actor are going to fail."""
         self.commit_failures = 0
+        """How many commits are going to fail."""
+        self.uncommitted: dict[str, list[int]] = {}
+        """Like :attr:`rows`, not yet on disk."""
         self._starts: asyncio.Event = asyncio.Event()
         self._starts.set()
 
@@ -103,6 +106,9 @@ class FakeShard:
         if self.commit_failures:
             self.commit_failures -= 1
             raise StorageUnavailable
+        uncommitted, self.uncommitted = self.uncommitted, {}
+        for actor_id, due in uncommitted.items():
+            self.rows.setdefault(actor_id, []).extend(due)
 
     async def wake(self, actor_id: str) -> None:
         """Start an actor; its start fires what is due."""
@@ -113,7 +119,8 @@ class FakeShard:
         if self.failing.get(actor_id):
             self.failing[actor_id] -= 1
             raise RuntimeError("on_wake failed")
-        self.awaken(actor_id).fire_due(self.clock.now_ms())
+        if actor_id not in self.by_id:  # else it was starting, and has looked for what is due
+            self.awaken(actor_id).fire_due(self.clock.now_ms())
 
     def is_blocked(self, actor_id: str) -> bool:
         return actor_id in self.blocked

@@ -17,6 +17,9 @@ class Ticking(Actor):
     options = Options(max_schedules=4, action_timeout=3.0)
     state: dict[str, Any] = {"heard": []}  # noqa: RUF012 - copied for each actor
 
+    returned = 0
+    """How many calls that write have returned."""
+
     @action
     def hear(self, text: str = "tick") -> None:
         self.state["heard"].append(text)
@@ -40,11 +43,13 @@ class Ticking(Actor):
     async def set(self, expression: str, changes: dict[str, Any]) -> None:
         given: dict[str, Any] = {"name": "job", "action": self.hear, **changes}
         await self.cron.set(expression=expression, **given)
+        self.returned += 1
 
     @action
     async def every(self, interval: float, changes: dict[str, Any]) -> None:
         given: dict[str, Any] = {"name": "job", "action": self.hear, **changes}
         await self.cron.every(interval=interval, **given)
+        self.returned += 1
 
     @action
     async def get(self, name: str) -> dict[str, Any] | None:
@@ -59,7 +64,9 @@ class Ticking(Actor):
 
     @action
     async def delete(self, name: str) -> bool:
-        return await self.cron.delete(name)
+        was_there = await self.cron.delete(name)
+        self.returned += 1
+        return was_there
 
     @action
     async def history(self, name: str, limit: int = 20) -> list[dict[str, Any]]:

@@ -101,6 +101,17 @@ async def test_what_is_noted_while_it_rings_is_not_lost() -> None:
         assert len(shard.fired) == 2
 
 
+async def test_what_is_not_on_disk_yet_is_waited_for() -> None:
+    shard = FakeShard()
+    shard.awaken("one")
+    async with opened(shard) as alarm:
+        at = shard.clock.now_ms() + 5_000
+        shard.uncommitted["one"] = [at]
+        alarm.note(at)
+        await pass_time(shard, 5)
+        assert shard.fired == [("one", at)]
+
+
 # -- who fires
 
 
@@ -288,6 +299,20 @@ async def test_actors_that_are_awake_do_not_wait_for_those_that_start() -> None:
         assert [name for name, _ in shard.fired] == ["awake"]
 
 
+async def test_while_many_wait_for_their_turn_it_rings_once_in_a_second() -> None:
+    shard = FakeShard()
+    for number in range(5):
+        shard.due_in(f"actor{number}", 0)
+    shard.hold_starts()
+    shard.awaken("awake")
+    async with opened(shard, at_once=2) as alarm:
+        before = shard.store.look_ups
+        for _ in range(30):
+            alarm.note(shard.due_in("awake", 0))
+            await pass_time(shard, 0.1)
+        assert shard.store.look_ups - before in (2, 3)
+
+
 # -- the machine's clock
 
 
@@ -307,8 +332,9 @@ async def test_with_a_clock_put_back_it_waits_on() -> None:
     shard.due_in("one", 10)
     async with opened(shard):
         shard.clock.set_wall(-100)
+        before = shard.store.look_ups
         await pass_time(shard, 109)
-        assert shard.fired == []
+        assert (shard.fired, shard.store.look_ups) == ([], before)
         await pass_time(shard, 1)
         assert len(shard.fired) == 1
 

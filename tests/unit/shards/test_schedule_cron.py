@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from stator import ActorError
+from stator.runtime.cadence import CronCadence
 from tests.fakes.engine_in_process import turns
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.memory_store import MemoryDisk
 from tests.fakes.scheduling_engine import scheduling_engine
 from tests.fakes.ticking_actor import MIDNIGHT_MS, Ticking, clock_at, results
+
+UNCHANGED: dict[str, Any] = {}
 
 # -- when
 
@@ -69,6 +72,30 @@ async def test_a_clock_put_back_does_not_let_a_slot_come_twice() -> None:
         it.clock.set_wall(-300)
         await it.pass_time(301)
         assert await it.call("get_heard") == ["tick"]
+
+
+async def test_a_slot_that_fires_early_is_not_the_next_one_too() -> None:
+    async with scheduling_engine(Ticking, clock=clock_at(9)) as it:
+        await it.call("set", "*/10 * * * *", {})
+        book = it.local.actor("it")._host.schedules
+        book.claim_due(it.clock.now_ms() + 600_000)  # the clock was put back meanwhile
+        job = await it.call("get", "job")
+        assert job["next_run_at"] == MIDNIGHT_MS / 1000 + 9 * 3600 + 1200
+
+
+def never(cadence: CronCadence, instant_ms: int) -> None:
+    """Say that no time comes after an instant."""
+
+
+async def test_an_expression_that_never_comes_again_ends_its_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with scheduling_engine(Ticking, clock=clock_at(9)) as it:
+        await it.call("set", "*/10 * * * *", {})
+        monkeypatch.setattr(CronCadence, "next_after", never)
+        await it.pass_time(600)
+        assert await it.call("get_heard") == ["tick"]
+        assert await it.call("names") == []
 
 
 # -- what is seen of it
@@ -143,6 +170,25 @@ async def test_another_cadence_counts_from_now() -> None:
         assert (await it.call("get", "job"))["next_run_at"] == expected
         await it.pass_time(19)
         assert await it.call("get_heard") == []
+
+
+async def test_another_cadence_fires_at_its_own_times_only() -> None:
+    async with scheduling_engine(Ticking) as it:
+        await it.call("every", 10, {})
+        await it.call("every", 25, {})
+        await it.call("after", 15)  # lets the actor fire what is due, after the old time
+        await it.pass_time(24)
+        assert await it.call("get_heard") == ["once"]
+        await it.pass_time(1)
+        assert await it.call("get_heard") == ["once", "tick"]
+
+
+async def test_there_and_back_is_one_schedule() -> None:
+    async with scheduling_engine(Ticking) as it:
+        for interval in (10, 20, 10):
+            await it.call("every", interval, {})
+        await it.pass_time(10)
+        assert await results(it) == ["ok"]
 
 
 async def test_a_name_may_change_its_kind() -> None:
@@ -255,15 +301,26 @@ async def test_a_wrong_number_of_lines_is_refused(limit: int) -> None:
 # -- durability
 
 
-async def test_it_is_on_disk_when_the_call_returns() -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("every", [20, UNCHANGED]),
+        ("every", [20, {"name": "new"}]),
+        ("set", ["* * * * *", UNCHANGED]),
+        ("delete", ["job"]),
+    ],
+)
+async def test_it_is_on_disk_when_the_call_returns(name: str, arguments: list[Any]) -> None:
     async with scheduling_engine(Ticking) as it:
-        await it.call("get_heard")
+        await it.call("every", 10, {})
+        returned = it.local.actor("it").returned
         it.store.hold_commits()
-        pending = it.local.send("it", "every", 10, {})
+        pending = it.local.send("it", name, *arguments)
         await turns()
-        assert not pending.done()
+        assert it.local.actor("it").returned == returned
         it.store.release_commits()
         await pending
+        assert it.local.actor("it").returned == returned + 1
 
 
 async def test_the_next_time_is_on_disk_before_the_action_runs() -> None:

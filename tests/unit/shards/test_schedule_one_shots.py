@@ -51,6 +51,7 @@ class It(Actor, rename="camel"):
         self.vars = value
 
     vars = None
+    returned = 0
 
     @action
     def get_vars(self, kind: str) -> bool:
@@ -66,7 +67,9 @@ class It(Actor, rename="camel"):
 
     @action
     async def after_hear(self, delay: float, text: str) -> str:
-        return await self.schedule.after(delay, self.hear, text)
+        schedule_id = await self.schedule.after(delay, self.hear, text)
+        self.returned += 1
+        return schedule_id
 
     @action
     async def after_kind(self, kind: str) -> None:
@@ -115,7 +118,9 @@ class It(Actor, rename="camel"):
 
     @action
     async def cancel(self, schedule_id: str) -> bool:
-        return await self.schedule.cancel(schedule_id)
+        was_there = await self.schedule.cancel(schedule_id)
+        self.returned += 1
+        return was_there
 
     @action
     async def after_function(self, kind: str) -> str:
@@ -318,15 +323,18 @@ async def test_an_argument_that_cannot_be_stored_is_refused(how: str) -> None:
 # -- durability
 
 
-async def test_it_is_on_disk_when_the_call_returns() -> None:
+@pytest.mark.parametrize("name", ["afterHear", "cancel"])
+async def test_it_is_on_disk_when_the_call_returns(name: str) -> None:
     async with scheduling_engine(It) as it:
-        await it.call("afterHear", 10, "hi")
+        schedule_id = await it.call("afterHear", 10, "hi")
+        returned = it.local.actor("it").returned
         it.store.hold_commits()
-        pending = it.local.send("it", "afterHear", 10, "hi")
+        pending = it.local.send("it", name, *((schedule_id,) if name == "cancel" else (1, "x")))
         await turns()
-        assert not pending.done()
+        assert it.local.actor("it").returned == returned
         it.store.release_commits()
         await pending
+        assert it.local.actor("it").returned == returned + 1
 
 
 async def test_one_whose_commit_fails_is_refused_and_not_there() -> None:
