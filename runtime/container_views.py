@@ -244,7 +244,9 @@ def _read_only_bytes(data: bytearray) -> BytesView:
     return view
 
 
-_NEUTRAL = frozenset(vars(object)) | {"__class_getitem__", "fromkeys", "__alloc__"}
+_NEUTRAL = frozenset(vars(object)) | {
+    *("__class_getitem__", "fromkeys", "__alloc__", "__release_buffer__"),
+}
 """What is on every object, or makes a new one, or is about memory."""
 
 

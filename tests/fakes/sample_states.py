@@ -130,13 +130,17 @@ READS: dict[type[Any], set[str]] = {
         "symmetric_difference", "__and__", "__rand__", "__or__", "__ror__", "__sub__", "__rsub__",
         "__xor__", "__rxor__",
     },
-    bytearray: {"copy", "__alloc__"} | set(vars(bytes)),
+    bytearray: {"copy", "__alloc__", "__release_buffer__"} | set(vars(bytes)),
 }  # fmt: skip
 NEUTRAL = set(vars(object)) | {
     "__iter__", "__len__", "__getitem__", "__contains__", "__reversed__", "__class_getitem__",
 }  # fmt: skip
 CHANGES = {
-    kind: [name for name in vars(kind) if name not in reads | NEUTRAL]
+    kind: [
+        name
+        for name, member in vars(kind).items()
+        if callable(member) and name not in reads | NEUTRAL
+    ]
     for kind, reads in READS.items()
 }
 """Every method of a container that changes it, found in the class itself."""
