@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from stator.runtime import faults
 from stator.runtime.awaiting import result_of
 from stator.runtime.database import Migration
 from stator.runtime.database_errors import SchemaNewer
@@ -133,4 +134,6 @@ def _write(lane: Lane, version: int) -> None:
 def _commit(lane: Lane) -> None:
     session = lane.session_in_transaction()
     session.authorizer.in_migration = False
+    faults.point("database.before_commit")
     session.control("COMMIT")
+    faults.point("database.after_commit")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from stator.runtime import faults
 from stator.runtime.clock import Clock, Timer
 from stator.runtime.database import Row
 from stator.runtime.database_errors import (
@@ -171,11 +172,13 @@ class LiveTransaction:
 
     def _commit(self, lane: Lane) -> None:
         session = lane.session_in_transaction()
+        faults.point("database.before_commit")
         try:
             session.control(f"RELEASE {_SAVEPOINT}" if self._is_nested else "COMMIT")
         except BaseException:
             self._roll_back(lane)
             raise
+        faults.point("database.after_commit")
 
     def _roll_back(self, lane: Lane) -> None:
         session = lane.session
