@@ -71,6 +71,8 @@ class ActionRunner:
         """``expose`` shows callers the text of unexpected errors, for development."""
         self._counters = counters
         self._now = clock.time
+        self.late: set[RunningAction] = set()
+        """Actions that were answered before their end."""
         self.max_message_bytes = max_message_bytes
         self._expose = expose
 
@@ -189,8 +191,13 @@ class RunningAction:
         """Answer now, before the action has ended; its outcome will be dropped."""
         if not self._answered:
             self._answered = True
+            self._runner.late.add(self)
             self.abort()
             self._runner.fail(self._caller, self._action.name, error)
+
+    def cancel(self) -> None:
+        """Cut its code off: nothing of it can have an effect any more."""
+        self._task.cancel()
 
     async def _run(self, arguments: Sequence[Any], output: Any) -> None:
         try:
@@ -227,6 +234,7 @@ class RunningAction:
 
     def _settle_late(self, error: BaseException | None) -> None:
         cell = self._caller.cell
+        self._runner.late.discard(self)
         cell.log.warning(
             "action ended after its time limit; its result was dropped",
             action=self._action.name,

@@ -290,6 +290,20 @@ class Engine:
             shard.alarm.close()
         await self.generations.drain(self.shards.values())
 
+    def abandon(self) -> None:
+        """Cut off everything that is under way, as the end of the process would."""
+        for task in self._background:
+            task.cancel()
+        for shard in self.shards.values():
+            for cell in [*shard.by_identity.values()]:
+                shard.remove(cell)
+                cell.abort()
+                for action in cell.calls.values():
+                    action.cancel()
+                self.generations.discard(cell)
+        for action in self.runner.late:
+            action.cancel()
+
     def close(self) -> None:
         """Close the stores; blocks until their last commit is done."""
         self.generations.close()

@@ -14,6 +14,7 @@ import uvloop
 
 from stator.runtime.boot import Boot
 from stator.runtime.child import Child
+from stator.runtime.clock import Clock
 from stator.runtime.control import Counter, ServiceState
 from stator.runtime.control_block import ControlBlock
 from stator.runtime.exit_codes import ExitCode
@@ -71,15 +72,9 @@ async def _serve(
         log.critical("cannot open a shard", problem=f"{type(error).__name__}: {error}")
         return ExitCode.STORAGE
     hello = introduce(registry, boot.role.name.lower(), boot.index, boot.generation)
-    limits = boot.config.limits
     clock = SystemClock()
-    databases = Databases(
-        Path(boot.data_directory),
-        clock,
-        log,
-        threads=boot.config.storage.database_threads,
-        max_open=boot.config.storage.max_open_databases,
-    )
+    databases = _make_databases(boot, clock, log)
+    limits = boot.config.limits
     engine = Engine(
         registry,
         stores,
@@ -152,6 +147,17 @@ def _open_stores(boot: Boot, reader: Reader, log: Logger) -> dict[int, ShardStor
         except ShardDamaged as error:
             log.critical("shard stays closed", shard=number, problem=str(error))
     return stores
+
+
+def _make_databases(boot: Boot, clock: Clock, log: Logger) -> Databases:
+    storage = boot.config.storage
+    return Databases(
+        Path(boot.data_directory),
+        clock,
+        log,
+        threads=storage.database_threads,
+        max_open=storage.max_open_databases,
+    )
 
 
 def _make_route(boot: Boot, block: ControlBlock, hello: Hello) -> Route:

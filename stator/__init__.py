@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stator.client.client import Client
     from stator.runtime.actor import Actor
     from stator.runtime.conn import Conn
+    from stator.runtime.database import Database
     from stator.runtime.declarations import Event, Queue, action
     from stator.runtime.errors import ActorError, UserError
     from stator.runtime.options import Options
@@ -39,6 +40,7 @@ else:
         "ActorError": "stator.runtime.errors",
         "Client": "stator.client.client",
         "Conn": "stator.runtime.conn",
+        "Database": "stator.runtime.database",
         "Event": "stator.runtime.declarations",
         "Options": "stator.runtime.options",
         "Queue": "stator.runtime.declarations",
@@ -64,6 +66,7 @@ __all__ = [
     "ActorError",
     "Client",
     "Conn",
+    "Database",
     "Event",
     "Options",
     "Queue",

@@ -94,16 +94,14 @@ class Worker:
         """Close links and files, after a drain."""
         self._server.close()
         await self._server.wait_closed(FLUSH_TIMEOUT_S)
+        self.engine.abandon()
         await self._close_files()
 
     async def crash(self) -> None:
         """Have no effect on anything from here on."""
         self.workload.cut_off()
         self._server.close()
-        for cell in self.cells:
-            self.shard.remove(cell)
-            cell.abort()
-            self.engine.generations.discard(cell)
+        self.engine.abandon()
         await self._close_files()
 
     async def _close_files(self) -> None:

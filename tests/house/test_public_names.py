@@ -16,6 +16,7 @@ DOCUMENTED = {
     "ActorError",
     "Client",
     "Conn",
+    "Database",
     "Event",
     "Options",
     "Queue",
