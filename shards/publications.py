@@ -43,7 +43,7 @@ from stator.runtime.protocol.queue import (
 from .batch import ReplyPort
 from .gateway_link import GatewayLink
 from .hook_budget import Budget
-from .lifecycle import ENDING, Status
+from .lifecycle import ENDING
 from .queue_messages import checked_body, encode_body
 from .queues import book_of
 from .refusals import refuse
@@ -157,8 +157,6 @@ class Publication(Visit):
         cell, publish = self.cell, self.publish
         if cell.status in ENDING:
             raise ActorStopping
-        if cell.status is Status.GONE:
-            raise ActorRestarting
         request, self.version = decode_queue_request(publish.encoding, self.body)
         if not self._message_id:
             declared = cell.definition.queues.get(publish.queue)

@@ -43,7 +43,11 @@ class QueueStorage:
         return self._messages
 
     async def load(self) -> None:
-        """Load what is stored, once for all who ask. Raises ``storage.unavailable``."""
+        """Load what is stored, once for all who ask.
+
+        Raises ``storage.unavailable``, also when the actor has left memory: what is left of its
+        code must not take what belongs to its next generation.
+        """
         if self._messages is None:
             if self._loading is None:
                 self._loading = self._cell.shard.store.load_queues(self._cell.row.pk)

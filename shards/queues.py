@@ -26,7 +26,6 @@ from stator.runtime.queue_errors import (
 from stator.runtime.queues import AnyQueue, QueueMessage, Seconds
 from stator.runtime.storage import MessageRow
 
-from .lifecycle import Status
 from .queue_deliveries import PLAIN, Delivery
 from .queue_messages import checked_body, checked_reply, encode_body, read_body, wanted_names
 from .queue_receivers import Receiver, Receivers, seconds_of
@@ -164,8 +163,6 @@ class QueueBook:
             raise
 
     def _take(self, receiver: Receiver) -> list[MessageRow]:
-        if self._cell.status is Status.GONE:
-            raise Aborted  # the next generation has what is left
         messages = self._storage.messages
         rows = messages.take(receiver.names, receiver.count)
         if not receiver.is_completable:
@@ -237,8 +234,6 @@ class QueueBook:
                 storage.remove(rows)
                 is_removed = True
                 await cell.wait_committed()
-        except StorageUnavailable:
-            raise
         except BaseException:
             if is_removed:
                 storage.restore(rows)

@@ -150,6 +150,17 @@ async def test_a_message_that_is_not_on_disk_yet_is_available_again() -> None:
         assert await ids(office) == [1]
 
 
+async def test_a_receive_that_is_being_cut_off_is_given_nothing() -> None:
+    async with open_office() as office:
+        receiving = asyncio.create_task(office.queue.next())
+        await turns()
+        receiving.cancel()
+        publishing = office.publish("a")  # is stored within this turn
+        await publishing
+        assert receiving.cancelled()
+        assert await ids(office) == [1]
+
+
 async def test_who_was_cut_off_may_receive_again() -> None:
     async with open_office() as office:
         await office.queue.try_next()

@@ -45,6 +45,22 @@ async def test_nobody_else_receives_a_message_in_flight() -> None:
         assert await office.queue.try_next() is None
 
 
+async def test_nobody_sees_a_message_before_its_own_commit() -> None:
+    async with open_office() as office:
+        await office.queue.send("jobs", "old")
+        office.store.hold_commits()
+        sending = [asyncio.ensure_future(office.queue.send("jobs", "in the commit under way"))]
+        await turns()
+        sending.append(asyncio.ensure_future(office.queue.send("jobs", "in the next")))
+        await turns()
+        assert (await take(office)).body == "old"
+        receiving = asyncio.ensure_future(office.queue.next(completable=True))
+        await turns()
+        assert not receiving.done()
+        office.store.release_commits()
+        await asyncio.gather(receiving, *sending)
+
+
 async def test_complete_returns_once_that_is_on_disk() -> None:
     async with open_office() as office:
         await office.queue.send("jobs", "a")
@@ -278,6 +294,19 @@ async def test_who_enqueues_and_waits_gets_the_reply() -> None:
         await turns()
         await (await take(office)).complete(5)
         assert await waiting == 5
+
+
+async def test_who_waits_goes_on_once_the_completion_is_on_disk() -> None:
+    async with open_office() as office:
+        waiting = asyncio.ensure_future(office.queue.enqueue_and_wait(Desk.jobs, "a"))
+        await turns()
+        message = await take(office)
+        office.store.hold_commits()
+        completing = asyncio.ensure_future(message.complete(5))
+        await turns()
+        assert not waiting.done()
+        office.store.release_commits()
+        await asyncio.gather(completing, waiting)
 
 
 async def test_who_enqueues_and_waits_gets_none_without_a_reply() -> None:

@@ -297,6 +297,14 @@ async def test_a_gate_that_takes_too_long_is_cut_off() -> None:
         assert not office.actor.conns
 
 
+async def test_a_message_let_in_while_its_actor_is_destroyed_is_refused() -> None:
+    async with open_office(Gated) as office:
+        reply = office.publish({}, "mails", params=b"true")
+        office.cell.destroy()
+        error = await error_of(reply)
+        assert (error.group, error.code) == ("actor", "stopping")
+
+
 async def test_a_gate_without_connection_hooks_sees_the_connection() -> None:
     async with open_office(PlainlyGated) as office:
         await office.publish("a", params=b'{"a": 1}')
