@@ -131,14 +131,15 @@ async def test_a_failing_migration_leaves_what_was_there_before(tmp_path: Path) 
 async def test_a_migration_that_takes_too_long_leaves_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as world:
         db = world.start(ONE)
+        migrated = asyncio.Event()
 
         async def on_migrate() -> None:
+            migrated.set()
             await db.execute(ENDLESS)
 
         task = asyncio.create_task(db.migrate(on_migrate))
-        for _ in range(200):
-            await until_it_runs(db)
-            await asyncio.sleep(0)
+        await migrated.wait()
+        await until_it_runs(db)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
