@@ -1,9 +1,29 @@
 """The registry of all examples: what ``scripts/run`` serves."""
 
+from agent import Agent
 from chat import ChatRoom
 from counter import Counter
 from cursors import CursorRoom
+from jobs import Batch, Worker
+from rate_limiter import Api, SlidingWindow, TokenBucket
+from reminders import Reminders
+from tenants import Directory, Tenant
 
 from stator import setup
 
-registry = setup(use={"counter": Counter, "chat": ChatRoom, "cursors": CursorRoom})
+registry = setup(
+    use={
+        "agent": Agent,
+        "api": Api,
+        "batch": Batch,
+        "chat": ChatRoom,
+        "counter": Counter,
+        "cursors": CursorRoom,
+        "directory": Directory,
+        "reminders": Reminders,
+        "slidingWindow": SlidingWindow,
+        "tenant": Tenant,
+        "tokenBucket": TokenBucket,
+        "worker": Worker,
+    }
+)

@@ -11,15 +11,30 @@ async def main(endpoint: str, conversation: str, prompts: list[str]) -> None:
     async with Client(endpoint) as client:
         agent = client.get_or_create("agent", [conversation])
         async with agent.connect() as conn:
-            conn.on("started", lambda prompt: print("you:  ", prompt["text"], "\nagent: ", end=""))
-            conn.on("token", lambda token: print(token["text"], end="", flush=True))
-            conn.on("tool", lambda use: print(f"[{use['name']}: {use['result']}] ", end=""))
+            conn.on("started", show_prompt)
+            conn.on("token", show_words)
+            conn.on("tool", show_tool)
             ends = conn.events("ended")
             for prompt in prompts:
                 await agent.enqueue("prompts", {"text": prompt})
             for _ in prompts:
                 ended = await anext(ends)
                 print() if ended["status"] == "finished" else print(f"({ended['status']})")
+
+
+def show_prompt(prompt: dict[str, str]) -> None:
+    """Begin a turn."""
+    print(f"you:   {prompt['text']}\nagent: ", end="")
+
+
+def show_words(words: dict[str, str]) -> None:
+    """Go on with the answer."""
+    print(words["text"], end="", flush=True)
+
+
+def show_tool(use: dict[str, str]) -> None:
+    """Say what a tool found out."""
+    print(f"[{use['name']}: {use['result']}] ", end="", flush=True)
 
 
 if __name__ == "__main__":

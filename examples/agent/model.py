@@ -16,7 +16,7 @@ import msgspec
 from . import stand_in
 
 ATTEMPTS = 4
-FIRST_PAUSE_S = 0.5
+PAUSE_S = 0.5
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=120.0)
 """A model may think for a while, and an answer may take as long as it likes."""
 
@@ -90,7 +90,7 @@ class Model:
                 return await self._receive(response, hear)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ModelFailed(f"the model cannot be reached: {error or 'no answer'}") from error
-        except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             raise ModelFailed(f"the model speaks another language: {error}") from error
 
     async def _open(
@@ -99,14 +99,15 @@ class Model:
         key = self._settings.api_key
         url = f"{self._settings.base_url or await stand_in.of_this_process()}/chat/completions"
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        for attempt in range(ATTEMPTS):
+        attempt = 1
+        while True:
             response = await session.post(url, json=body, headers=headers)
             is_busy = response.status == 429 or response.status >= 500
-            if not is_busy or attempt == ATTEMPTS - 1:
-                break
+            if not is_busy or attempt == ATTEMPTS:
+                return response
             response.release()
             await asyncio.sleep(_pause(response.headers.get("retry-after", ""), attempt))
-        return response
+            attempt += 1
 
     async def _receive(
         self, response: aiohttp.ClientResponse, hear: Callable[[str], None]
@@ -117,19 +118,46 @@ class Model:
         text: list[str] = []
         calls: dict[int, ToolCall] = {}
         async for chunk in _chunks(response):
-            if problem := chunk.get("error"):
-                raise ModelFailed(f"the model gave up: {problem.get('message', problem)}")
-            for choice in chunk.get("choices", ()):
-                delta = choice.get("delta") or {}
-                if piece := delta.get("content"):
-                    text.append(piece)
-                    hear(piece)
-                for part in delta.get("tool_calls") or ():
+            if chunk.error is not None:
+                raise ModelFailed(f"the model gave up: {chunk.error}")
+            for choice in chunk.choices:
+                if choice.delta.content:
+                    text.append(choice.delta.content)
+                    hear(choice.delta.content)
+                for part in choice.delta.tool_calls or ():
                     _add_to_call(calls, part)
         return Reply("".join(text), list(calls.values()))
 
 
-async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+# -- the stream: what of a "chat.completion.chunk" is needed here
+
+
+class _Function(msgspec.Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _CallPart(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function = _Function()
+
+
+class _Delta(msgspec.Struct, frozen=True):
+    content: str | None = None
+    tool_calls: list[_CallPart] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta = _Delta()
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    error: Any = None
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[_Chunk]:
     """Yield the server-sent events. Raises :class:`ModelFailed` if the stream breaks off."""
     async for line in response.content:
         field, _, value = line.partition(b":")
@@ -137,18 +165,18 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, A
             continue  # empty lines between events, comments that keep the connection open
         if value.strip() == b"[DONE]":
             return
-        yield msgspec.json.decode(value, type=dict[str, Any])
+        yield msgspec.json.decode(value, type=_Chunk)
     raise ModelFailed("the answer broke off")
 
 
-def _add_to_call(calls: dict[int, ToolCall], part: dict[str, Any]) -> None:
+def _add_to_call(calls: dict[int, ToolCall], part: _CallPart) -> None:
     """A call comes in pieces: its name first, then its arguments, little by little."""
-    call = calls.setdefault(part.get("index", len(calls)), ToolCall("", "", ""))
-    function = part.get("function") or {}
-    call.id += part.get("id") or ""
-    call.name += function.get("name") or ""
-    call.arguments += function.get("arguments") or ""
+    index = len(calls) if part.index is None else part.index
+    call = calls.setdefault(index, ToolCall("", "", ""))
+    call.id += part.id or ""
+    call.name += part.function.name or ""
+    call.arguments += part.function.arguments or ""
 
 
 def _pause(wanted: str, attempt: int) -> float:
-    return float(wanted) if wanted.isdecimal() else FIRST_PAUSE_S * 2**attempt
+    return float(wanted) if wanted.isdecimal() else PAUSE_S * attempt

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,10 +11,10 @@ import msgspec
 from stator.runtime.database import ActorDatabase
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Add: lambda left, right: left + right,
+    ast.Sub: lambda left, right: left - right,
+    ast.Mult: lambda left, right: left * right,
+    ast.Div: lambda left, right: left / right,
 }
 
 
@@ -42,7 +41,8 @@ def _value(node: ast.expr) -> float:
             return -_value(operand)
         case ast.BinOp(left, sign, right) if type(sign) in _OPERATORS:
             return _OPERATORS[type(sign)](_value(left), _value(right))
-    raise ValueError(f"not a sum: {ast.unparse(node)}")
+        case _:
+            raise ValueError(f"not a sum: {ast.unparse(node)}")
 
 
 async def remember(db: ActorDatabase, fact: str) -> str:

@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+from typing import Any
 from uuid import uuid4
 
-from stator import Client
+from stator import ActorError, Client
+from stator.client import Handle
 
 STEPS = 5
 
@@ -14,11 +16,29 @@ async def main(endpoint: str, count: int) -> None:
     async with Client(endpoint) as client:
         batch = client.get_or_create("batch", [uuid4().hex])
         async with batch.connect() as conn:
-            conn.on("done", lambda result: print("done:", result["id"], result["error"] or ""))
-            answer = await batch.enqueue("orders", make_jobs(count), wait=True, timeout=300.0)
-        for result in answer.reply or ():
+            conn.on("done", show)
+            results = await order(batch, make_jobs(count))
+        for result in results:
             digest = (result["digest"] or "-")[:8]
             print(f"{result['id']}: {digest} after {result['attempts']} attempt(s)")
+
+
+def show(result: dict[str, Any]) -> None:
+    """Say that a job is done, or given up."""
+    print("done:", result["id"], result["error"] or "")
+
+
+async def order(batch: Handle, jobs: list[dict[str, object]]) -> list[dict[str, Any]]:
+    """Order until there is an answer: a job that is ordered twice is done once."""
+    while True:
+        try:
+            outcome = await batch.enqueue("orders", jobs, wait=True, timeout=300.0)
+            if outcome.reply is not None:
+                return list(outcome.reply)
+        except ActorError as error:
+            if error.code != "restarting":
+                raise
+            print("the batch was lost; ordering again")
 
 
 def make_jobs(count: int) -> list[dict[str, object]]:

@@ -68,11 +68,16 @@ class ExampleService(RealService):
 
     def run_client(self, name: str, *arguments: str) -> str:
         """Return what the client script of an example prints."""
+        with self.start_client(name, *arguments) as client:
+            printed, _ = client.communicate(timeout=SECONDS)
+        assert client.returncode == 0, printed
+        return printed
+
+    def start_client(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start the client script of an example; what it prints can be read line by line."""
         script = EXAMPLES / name / "client.py"
-        command = [sys.executable, str(script), *arguments, "--endpoint", self.endpoint]
-        return subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, timeout=SECONDS, check=True, text=True
-        ).stdout
+        command = [sys.executable, "-u", str(script), *arguments, "--endpoint", self.endpoint]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 @dataclass(frozen=True)

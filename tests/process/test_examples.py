@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.example_service import EXAMPLES, ExampleService, check, shown_in
+from tests.fakes.example_service import EXAMPLES, SECONDS, ExampleService, check, shown_in
 
 pytestmark = [
     pytest.mark.process,
@@ -50,10 +52,26 @@ def test_the_client_of_the_jobs_sees_them_done_and_given_up(tmp_path: Path) -> N
     assert re.search(r"^\w+-3: \w{8} after 1 attempt", printed, re.M)
 
 
+def test_jobs_are_done_although_all_workers_die(tmp_path: Path) -> None:
+    with ExampleService("jobs", tmp_path) as service:
+        service.wait_ready()
+        with service.start_client("jobs", "--count", "60") as client:
+            assert client.stdout
+            assert client.stdout.readline().startswith("done: ")
+            for worker in service.pids()[1:]:
+                os.kill(worker, signal.SIGKILL)
+            printed, _ = client.communicate(timeout=SECONDS)
+
+    assert client.returncode == 0
+    ends = re.findall(r"^\w+-(\d+): (\S+) after \d attempt", printed, re.M)
+    assert [int(number) for number, _ in ends] == list(range(60))
+    assert "-" not in [digest for _, digest in ends[2:]]  # the first two fail by themselves
+
+
 def test_the_client_of_the_agent_prints_the_conversation(tmp_path: Path) -> None:
     with ExampleService("agent", tmp_path) as service:
         service.wait_ready()
         printed = service.run_client("agent", "What is 12 * 7?", "Thank you")
 
-    assert "you:   What is 12 * 7? \nagent: [calculate: 84] The answer is 84.\n" in printed
-    assert "you:   Thank you \nagent: You said: Thank you That is message 2 " in printed
+    assert "you:   What is 12 * 7?\nagent: [calculate: 84] The answer is 84.\n" in printed
+    assert "you:   Thank you\nagent: You said: Thank you That is message 2 " in printed

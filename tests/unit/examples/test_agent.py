@@ -286,11 +286,13 @@ async def test_an_agent_with_nothing_to_say_sleeps_for_good(
 
 
 async def test_a_page_that_asks_is_told_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with agent_with(monkeypatch, words("Yes")) as (_, agent, _model):
-        async with agent.connect() as conn:
-            ended = conn.events(Agent.ended)
-            turns = [await conn.call(Agent.ask, text) for text in ("first", "second")]
-            answers = [await anext(ended) for _ in turns]
+    async with (
+        agent_with(monkeypatch, words("Yes")) as (_, agent, _model),
+        agent.connect() as conn,
+    ):
+        ended = conn.events(Agent.ended)
+        turns = [await conn.call(Agent.ask, text) for text in ("first", "second")]
+        answers = [await anext(ended) for _ in turns]
 
     assert turns == [1, 2]
     assert [answer.turn for answer in answers] == turns

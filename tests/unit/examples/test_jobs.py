@@ -28,8 +28,8 @@ class Work:
         self.begins = asyncio.Event()
         self.may_end = asyncio.Event()
 
-    async def do(self, actor: Worker, job: Job, attempt: int) -> str | None:
-        """Replace ``Worker._work``."""
+    async def do(self, actor: Worker) -> str | None:
+        """Do it for an actor, unless that must stop."""
         self.begun += 1
         self.begins.set()
         ends = asyncio.create_task(self.may_end.wait())
@@ -46,7 +46,11 @@ class Work:
 def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     """The work of all jobs."""
     work = Work()
-    monkeypatch.setattr(Worker, "_work", lambda actor, job, attempt: work.do(actor, job, attempt))
+
+    async def do(actor: Worker, job: Job, attempt: int) -> str | None:
+        return await work.do(actor)
+
+    monkeypatch.setattr(Worker, "_work", do)
     yield work
 
 
