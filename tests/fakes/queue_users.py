@@ -149,9 +149,21 @@ class Office:
         params: bytes | None = None,
     ) -> asyncio.Future[Outcome]:
         """Send the body of a publication as it is."""
-        number = next(IDS)
-        publish = Publish(
-            number,
+        publish = self.frame(queue, encoding=encoding, params=params)
+        future = self.local.port.expect(publish.id)
+        self.local.engine.accept(publish, data, self.local.port)
+        return future
+
+    def frame(
+        self,
+        queue: str = "jobs",
+        *,
+        encoding: Encoding = Encoding.NATIVE,
+        params: bytes | None = None,
+    ) -> Publish:
+        """Return the frame of a publication."""
+        return Publish(
+            next(IDS),
             0,
             Resolution.GET_OR_CREATE,
             "default",
@@ -163,9 +175,6 @@ class Office:
             None,
             params,
         )
-        future = self.local.port.expect(number)
-        self.local.engine.accept(publish, data, self.local.port)
-        return future
 
 
 def answer_to(outcome: Outcome, encoding: Encoding = Encoding.NATIVE) -> QueueSendResponse:

@@ -9,11 +9,17 @@ import pytest
 
 from stator import ActorError, Conn, Options, Queue
 from stator.runtime.errors import ActorNotFound
+from stator.runtime.link.frames import Answer, ExchangeAborted, Refusal
 from stator.runtime.protocol.encoding import Encoding
-from stator.runtime.protocol.queue import QueueSendResponse
+from stator.runtime.protocol.queue import (
+    QueueSendRequest,
+    QueueSendResponse,
+    encode_queue_request,
+)
 from stator.runtime.queues import QueueMessage
 from stator.shards.shard import Limits
 from tests.fakes.engine_in_process import turns, wait_until
+from tests.fakes.linked_gateway import Gateway
 from tests.fakes.queue_users import Desk, Office, answer_to, open_office
 
 TIMED_OUT = QueueSendResponse("timedOut")
@@ -226,6 +232,50 @@ async def test_its_connection_is_there_while_it_waits() -> None:
         assert SEEN == ["on_connect", "on_disconnect"]
 
 
+# -- clients that leave
+
+
+def publish_over_a_link(office: Office) -> tuple[Gateway, int]:
+    """Let a client of a gateway publish and wait; return the gateway and the request's id."""
+    gateway = Gateway(office.local)
+    publish = office.frame()
+    request = QueueSendRequest("a", None, True)
+    gateway.say(publish, encode_queue_request(Encoding.NATIVE, 0, request))
+    return gateway, publish.id
+
+
+@pytest.mark.parametrize("with_its_gateway", [True, False])
+async def test_a_client_that_leaves_waits_no_longer(with_its_gateway: bool) -> None:
+    async with open_office(Watching) as office:
+        gateway, number = publish_over_a_link(office)
+        await turns()
+        assert (office.cell.running, len(office.actor.conns)) == (1, 1)
+        if with_its_gateway:
+            gateway.lose()
+        else:
+            gateway.say(ExchangeAborted(number))
+        await turns()
+        assert (office.cell.running, len(office.actor.conns)) == (0, 0)
+
+
+async def test_the_message_of_a_client_that_leaves_stays() -> None:
+    async with open_office() as office:
+        gateway, number = publish_over_a_link(office)
+        await turns()
+        gateway.say(ExchangeAborted(number))
+        await (await take(office)).complete(1)
+        assert gateway.of(Answer, Refusal) == []
+
+
+async def test_a_client_over_a_link_gets_the_reply() -> None:
+    async with open_office() as office:
+        gateway, number = publish_over_a_link(office)
+        await turns()
+        await (await take(office)).complete(1)
+        assert [answer.id for answer in gateway.of(Answer)] == [number]
+        gateway.say(ExchangeAborted(number))  # crossed the answer on its way
+
+
 # -- stops
 
 
@@ -330,3 +380,14 @@ async def test_who_waits_can_be_told_why_nothing_will_come_of_it() -> None:
         office.cell.queues.fail(ActorNotFound())
         assert (await error_of(reply)).code == "not_found"
         assert office.cell.running == 0
+
+
+@pytest.mark.xfail(reason="stopping.destroy has to call QueueBook.fail(ActorNotFound())")
+async def test_who_waits_for_an_actor_that_is_destroyed_is_told() -> None:
+    async with open_office() as office:
+        reply = office.publish("a", wait=True)
+        await turns()
+        office.cell.destroy()
+        await turns(60)
+        assert reply.done()
+        assert (await error_of(reply)).code == "not_found"
