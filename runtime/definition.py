@@ -130,6 +130,7 @@ class ActorDefinition:
         "settings",
         "state",
         "state_codec",
+        "tells_changes",
         "vars",
     )
 
@@ -163,6 +164,7 @@ class ActorDefinition:
         )
         self.has_conn_state = body.conn_state.is_declared or "create_conn_state" in self.hooks
         self.conn_state_codec = _make_codec(f"the conn_state of {name}", self.conn_state)
+        self.tells_changes = "on_state_change" in self.hooks
         self.is_guarded = self.has_conn_state or not CONNECTION_HOOKS.isdisjoint(self.hooks)
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}

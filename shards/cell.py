@@ -73,6 +73,7 @@ class Cell:
         "identity",
         "idle",
         "idle_since",
+        "is_untold",
         "lingering",
         "parked",
         "pulse",
@@ -106,6 +107,8 @@ class Cell:
         """The last batch with a change of this actor that is not on disk yet."""
         self.tracker: StateTracker | None = None
         """Remembers the stored state; ``None`` for an actor without state."""
+        self.is_untold = False
+        """Whether ``on_state_change`` was not told of the last change yet."""
         self.wants_sleep = False
         """Whether it asked to leave memory."""
         self.visits: dict[str, Visit] = {}

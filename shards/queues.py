@@ -142,6 +142,8 @@ class QueueBook:
         caller = CALLER.get()
         owner = caller if caller is not None and caller.actor is self._cell.actor else None
         receiver = Receiver(self._wanted(queues), owner, count=count, is_completable=completable)
+        if self._cell.definition.tells_changes:
+            self._cell.shard.capture_quietly(self._cell)  # the message before is done with
         await self.load()
         if owner is not None and owner in self._in_flight:
             raise PreviousMessageNotCompleted
@@ -259,6 +261,7 @@ class QueueBook:
         if waiter is not None:
             self.forget_waiter(row.id)
             waiter.complete(answer)
+        self._cell.shard.tell(self._cell)
         await self._cell.wait_committed()
 
     def _land(self, message_id: int) -> None:

@@ -184,11 +184,12 @@ class Shard:
 
     # -- changes
 
-    def capture(self, cell: Cell, *, urgent: bool = False) -> None:
+    def capture(self, cell: Cell, *, urgent: bool = False, midway: bool = False) -> None:
         """Put the actor's state into the batch if it changed.
 
-        ``urgent`` does so at once for an actor with durability "interval" as well. A state that
-        cannot be stored is replaced by the last good one and
+        ``urgent`` does so at once for an actor with durability "interval" as well. ``midway``, as
+        urgent, is in the midst of a piece of work: at its end ``on_state_change`` is told. A
+        state that cannot be stored is replaced by the last good one and
         :class:`~stator.runtime.errors.StateNotSerializable` raised.
         """
         if cell.row.state is None or cell.status is Status.DELETED:
@@ -209,21 +210,28 @@ class Shard:
         if image is None:
             if urgent and cell in self._deferred:
                 self.put_state(cell, self._deferred.pop(cell))
-            return
-        if cell.status is Status.GONE:
+        elif cell.status is Status.GONE:
             raise StorageUnavailable
         elif cell.definition.is_durable or urgent:
             self._deferred.pop(cell, None)
             self.put_state(cell, image)
         else:
             self._defer(cell, image)
-        if "on_state_change" in cell.definition.hooks:
+        if image is not None and cell.definition.tells_changes:
+            cell.is_untold = True
+        if cell.is_untold and not (urgent or midway):
+            self.tell(cell)
+
+    def tell(self, cell: Cell) -> None:
+        """Tell ``on_state_change`` of what was captured since it was last told."""
+        if cell.is_untold:
+            cell.is_untold = False
             note_change(cell)
 
-    def capture_quietly(self, cell: Cell) -> None:
+    def capture_quietly(self, cell: Cell, *, midway: bool = False) -> None:
         """Capture where nobody waits for the outcome; a failure is logged."""
         try:
-            self.capture(cell)
+            self.capture(cell, midway=midway)
         except StateNotSerializable as error:
             cell.log.error("state cannot be stored", problem=error.message)
 
@@ -321,7 +329,7 @@ class Shard:
     def flush(self, cell: Cell) -> None:
         """Capture the actor's changes and let what it emitted follow them."""
         if cell.unsent is not None and cell.status is not Status.GONE:
-            self.capture_quietly(cell)
+            self.capture_quietly(cell, midway=True)
             self._send_unsent(cell)
 
     def _send_unsent(self, cell: Cell) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 
 from stator.runtime.awaiting import result_of
-from stator.runtime.errors import ActorStopping
+from stator.runtime.errors import ActorNotFound, ActorStopping
 from stator.runtime.storage import DeleteActor, RecordSleep
 
 from .cell import Cell
@@ -40,6 +40,8 @@ async def destroy(cell: Cell) -> None:
     for connection in connections_of(cell):
         connection.close(CLOSE_NORMAL, "")
     await _wind_down(cell, "on_destroy")
+    if cell.queues is not None:
+        cell.queues.fail(ActorNotFound())
     await delete(cell)
 
 

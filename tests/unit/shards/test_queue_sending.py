@@ -149,7 +149,7 @@ async def test_a_body_comes_back_as_it_went_in(body: Any) -> None:
         (Clerk.tickets, uuid.UUID(int=5)),
         (Clerk.spans, dt.timedelta(days=1, microseconds=3)),
     ],
-    ids=repr,
+    ids=lambda value: value.wire_name if isinstance(value, Queue) else repr(value),
 )
 async def test_a_body_comes_back_as_what_its_queue_declares(
     queue: Queue[Any, Any], body: Any

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from stator import Actor, ActorError, Event, Options, action
+from stator import Actor, ActorError, Event, Options, Queue, action
 from stator.runtime.declarations import DefinitionError
 from stator.runtime.errors import StateMutationReentrant
 from stator.runtime.protocol.connection import Event as EventMessage
 from stator.runtime.protocol.encoding import Encoding
 from stator.runtime.state_guard import guarded_state
-from tests.fakes.engine_in_process import running_engine, turns
+from tests.fakes.engine_in_process import running_engine, turns, wait_until
 from tests.fakes.linked_gateway import linked_engine
 from tests.fakes.memory_store import MemoryDisk, MemoryStore
 
@@ -426,3 +426,52 @@ def test_the_state_is_given_back_whatever_happens() -> None:
         raise RuntimeError
     assert holder.state is state
     assert list(vars(holder)) == ["state"]
+
+
+class Busy(Actor):
+    """Notes what it is told of while one action and one loop go on."""
+
+    state: int = 0
+    jobs = Queue[int]()
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def on_state_change(self, state: int) -> None:
+        self.told.append(state)
+
+    @action
+    async def store_on_the_way(self) -> list[int]:
+        for _ in range(3):
+            self.state += 1
+            await self.kv.put("n", str(self.state))
+        return list(self.told)
+
+    @action
+    def tell_told(self) -> list[int]:
+        return self.told
+
+    @action
+    async def send(self, by: int) -> None:
+        await self.queue.send(self.jobs, by)
+
+    async def run(self) -> None:
+        async for message in self.queue.iter(self.jobs, completable=True):
+            self.state += message.body
+            await self.kv.put("n", str(self.state))
+            await message.complete()
+
+
+async def test_changes_that_are_stored_on_the_way_are_told_of_once_at_the_end() -> None:
+    async with running_engine(use={"busy": Busy}) as local:
+        assert await local.call("busy", "store_on_the_way") == []
+        assert await local.call("busy", "tell_told") == [3]
+
+
+async def test_the_change_of_each_queue_message_is_told_of() -> None:
+    async with running_engine(use={"busy": Busy}) as local:
+        for by in (5, 2):
+            await local.call("busy", "send", by)
+        busy = local.actor("busy")
+        await wait_until(lambda: busy.state == 7 and len(busy.told) == 2, "both are done")
+        assert busy.told == [5, 7]
