@@ -97,25 +97,21 @@ async def test_cancelling_the_block_rolls_back(tmp_path: Path) -> None:
 
 async def test_cancelling_a_statement_of_the_block_rolls_back(tmp_path: Path) -> None:
     async with one_database(tmp_path, TABLE) as db:
+        inside = asyncio.Event()
 
         async def block() -> None:
             async with db.transaction() as tx:
                 await tx.execute("INSERT INTO t VALUES (1)")
+                inside.set()
                 await tx.execute(ENDLESS)
 
         task = asyncio.create_task(block())
-        await until_it_runs_endlessly(db)
+        await inside.wait()
+        await until_it_runs(db)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await numbers(db) == []
-
-
-async def until_it_runs_endlessly(db: CellDatabase) -> None:
-    """Return once a statement runs that is not over at once."""
-    for _ in range(200):
-        await until_it_runs(db)
-        await asyncio.sleep(0)
 
 
 async def test_others_wait_behind_a_transaction_in_order(tmp_path: Path) -> None:
@@ -225,14 +221,17 @@ async def test_a_deadline_interrupts_the_statement_that_runs(tmp_path: Path) -> 
     async with opened(tmp_path) as world:
         db = world.start(TABLE)
         await db.migrate(None)
+        inside = asyncio.Event()
 
         async def block() -> None:
             async with db.transaction(timeout=timedelta(seconds=5)) as tx:
                 await tx.execute("INSERT INTO t VALUES (1)")
+                inside.set()
                 await tx.execute(ENDLESS)
 
         task = asyncio.create_task(block())
-        await until_it_runs_endlessly(db)
+        await inside.wait()
+        await until_it_runs(db)
         world.clock.advance(5)
         with pytest.raises(TransactionExpired, match="5 s"):
             await task
