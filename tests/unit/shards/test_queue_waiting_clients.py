@@ -382,7 +382,6 @@ async def test_who_waits_can_be_told_why_nothing_will_come_of_it() -> None:
         assert office.cell.running == 0
 
 
-@pytest.mark.xfail(reason="stopping.destroy has to call QueueBook.fail(ActorNotFound())")
 async def test_who_waits_for_an_actor_that_is_destroyed_is_told() -> None:
     async with open_office() as office:
         reply = office.publish("a", wait=True)
