@@ -111,7 +111,7 @@ class Api(Actor, rename="camel"):
     async def on_request(self, request: Request) -> Response:
         """Say the caller's fortune, if the bucket of its key has a token left."""
         caller = request.headers.get("x-api-key", "anonymous")
-        limits = {"capacity": 3.0, "per_second": 0.5}
+        limits = {"capacity": 3.0, "per_second": 1 / 60}
         bucket = self.client.get_or_create(TokenBucket, [self.key[0], caller], input=limits)
         decision = await bucket.call(TokenBucket.take, 1)
         return answer(decision, "You will be asked again.\n")

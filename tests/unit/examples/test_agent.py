@@ -272,6 +272,25 @@ async def test_an_agent_that_must_sleep_stops_speaking_and_comes_back(
     assert [each.content for each in messages[:2]] == ["Hello", "Good day"]
 
 
+async def test_an_upgrade_interrupts_an_answer_and_the_new_code_gives_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = words("Well", " then"), words("Good day")
+    async with agent_with(monkeypatch, *script) as (client, agent, model):
+        model.gate.clear()
+        await interrupted(agent)
+        before = client.testing.now()
+        await client.testing.reload(registry)
+        took = client.testing.now() - before
+        model.gate.set()
+        answer = await ask(agent, "And?")
+        messages = (await agent.call(Agent.get_talk)).messages
+
+    assert took == 0
+    assert answer.turn == 2
+    assert [each.content for each in messages[:2]] == ["Hello", "Good day"]
+
+
 async def test_an_agent_with_nothing_to_say_sleeps_for_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
