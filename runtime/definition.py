@@ -28,7 +28,7 @@ from .declarations import (
 from .errors import StateNotSerializable
 from .options import Options, Settings, resolve_settings
 from .protocol.kinds import kind_of
-from .signature import Parameters, result_type_of
+from .signature import Parameters, check_is_convertible, result_type_of
 from .state_codec import StateCodec, StateTracker
 from .state_guard import guard_class
 
@@ -168,9 +168,10 @@ class ActorDefinition:
         self.is_guarded = self.has_conn_state or not CONNECTION_HOOKS.isdisjoint(self.hooks)
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}
+        self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
+        self._check_declared_types()
         database = getattr(cls, "db", None)
         self.database: Database | None = database if isinstance(database, Database) else None
-        self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
         if body.state.is_declared and "create_state" not in self.hooks:
             self._check_initial_state()
         if body.conn_state.is_declared and "create_conn_state" not in self.hooks:
@@ -179,7 +180,17 @@ class ActorDefinition:
     @property
     def wants_requests(self) -> bool:
         """Whether a hook may look at the request behind a single call."""
-        return not CONNECTION_HOOKS.isdisjoint(self.hooks)
+        return not CONNECTION_HOOKS.isdisjoint(self.hooks) or any(
+            queue.publish_gate is not None for queue in self.queues.values()
+        )
+
+    def _check_declared_types(self) -> None:
+        for event in self.events.values():
+            check_is_convertible(event.payload_type, f"event {event.wire_name!r} of {self.name}")
+        for queue in self.queues.values():
+            what = f"queue {queue.wire_name!r} of {self.name}"
+            check_is_convertible(queue.body_type, what)
+            check_is_convertible(queue.reply_type, what)
 
     def initial_state(self) -> Any:
         """Return the state of a new actor that has no ``create_state``."""

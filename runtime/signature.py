@@ -115,7 +115,7 @@ class Parameters:
 
     def _add(self, parameter: inspect.Parameter, annotation: Any) -> None:
         annotation = Any if annotation is object else annotation
-        _check_is_convertible(annotation, f"parameter {parameter.name!r} of {self._name}")
+        check_is_convertible(annotation, f"parameter {parameter.name!r} of {self._name}")
         if parameter.kind is parameter.VAR_POSITIONAL:
             self._rest, self._rest_check = parameter.name, _check_of(annotation)
         elif parameter.kind is parameter.KEYWORD_ONLY:
@@ -191,8 +191,11 @@ def _resolve_hints(method: Callable[..., Any], name: str) -> dict[str, Any]:
         ) from error
 
 
-def _check_is_convertible(annotation: Any, what: str) -> None:
-    """Find out where the class is defined, not at the first call, that msgspec refuses a type."""
+def check_is_convertible(annotation: Any, what: str) -> None:
+    """Find out where the class is defined, not at the first call, that msgspec refuses a type.
+
+    Raises :class:`DefinitionError`.
+    """
     if annotation is Any:
         return
     try:

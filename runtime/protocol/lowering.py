@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..database import Row
 from ..errors import OutputNotSerializable
 from ..views import unwrap
 from . import tagged
@@ -227,6 +228,10 @@ def _struct(record: msgspec.Struct, dialect: Dialect) -> Any:
     return _lower(struct_members(record), dialect)
 
 
+def _row(row: Row, dialect: Dialect) -> Any:
+    return _lower(dict(row), dialect)  # of columns with one name the last
+
+
 _Lower = Callable[[Any, Dialect], Any]
 
 _EXACT: dict[object, _Lower] = {
@@ -242,6 +247,7 @@ _EXACT: dict[object, _Lower] = {
     datetime: _moment,
     set: _set,
     frozenset: _set,
+    Row: _row,
 }
 
 _KINDS: tuple[tuple[type | tuple[type, ...], _Lower], ...] = (

@@ -39,7 +39,12 @@ class Reader:
             outcomes = [_look_up(job)]
             while (more := self._next_waiting()) is not None:
                 outcomes.append(_look_up(more))
-            self._loop.call_soon_threadsafe(_deliver, outcomes)
+            try:
+                self._loop.call_soon_threadsafe(_deliver, outcomes)
+            except RuntimeError:
+                if not self._loop.is_closed():
+                    raise
+                return  # whoever asked is gone
 
     def _next_waiting(self) -> _Job | None:
         try:

@@ -6,6 +6,8 @@ import pickle
 import pytest
 
 from stator.runtime.database import Columns, Row
+from stator.runtime.protocol.actions import decode_action_response, encode_action_response
+from stator.runtime.protocol.encoding import Encoding
 
 COLUMNS = Columns(("id", "name", "count"))
 ROW = Row(COLUMNS, (1, "ada", 7))
@@ -71,3 +73,9 @@ def test_a_row_survives_copying_and_pickling() -> None:
 def test_a_row_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         setattr(ROW, "name", "bob")  # noqa: B010 - as user code may
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_actions_may_return_rows(encoding: Encoding) -> None:
+    body = encode_action_response(encoding, 4, [ROW])
+    assert decode_action_response(encoding, body) == [{"id": 1, "name": "ada", "count": 7}]
