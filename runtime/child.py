@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import faulthandler
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -87,6 +88,7 @@ class Child:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Handle signals, heed the end of the supervisor and beat, all on ``loop``."""
         self._loop = loop
+        _allow_many_files()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         if self.orphaned:
@@ -145,3 +147,13 @@ class Child:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed: this process is leaving
                 self._loop.call_soon_threadsafe(self.stop)
+
+
+def _allow_many_files() -> None:
+    """Use as many descriptors as the system allows: a client is one, an open database up to three.
+
+    The soft limit is low for programs that use ``select``; we do not
+    (https://0pointer.net/blog/file-descriptor-limits.html).
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
