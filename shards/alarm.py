@@ -8,13 +8,14 @@ Rule 2. When it rings, actors that are awake fire themselves. Those that are not
 Rule 3. Who cannot fire now (it leaves memory, or its starts back off) is tried again a second
         later. Whoever was due is looked at once more after a minute, in case it came to nothing.
         An actor of a class that the registry does not know is left to the next process.
-Rule 4. The timer is never set for more than a minute, so that it is noticed when the machine's
-        clock was put forward; when it was put back, the alarm waits on.
+Rule 4. Where the clock may be set, the timer is never set for more than a minute, so that it is
+        noticed when the clock was put forward; when it was put back, the alarm waits on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -158,7 +159,8 @@ class Alarm:
         self._disarm()
         if self._closed or self._is_ringing:
             return
-        clock, seconds = self._shard.clock, LONGEST_SLEEP_S
+        clock = self._shard.clock
+        seconds = LONGEST_SLEEP_S if clock.may_be_set else math.inf
         if self._due_ms is not None:
             seconds = min(seconds, max(0.0, (self._due_ms - clock.now_ms()) / 1000))
             if self._waiting:
@@ -228,6 +230,7 @@ class Alarm:
             self.retry()  # it is leaving
 
     def _bring_up(self) -> None:
+        had_waiting = bool(self._waiting)
         while self._waiting and len(self._coming) < self._at_once:
             actor_id = next(iter(self._waiting))
             del self._waiting[actor_id]
@@ -236,6 +239,8 @@ class Alarm:
             else:
                 self._coming.add(actor_id)
                 self._spawn(self._bring_one_up(actor_id))
+        if had_waiting and not self._waiting:
+            self._arm()  # for what came due while it did not ring for every instant
 
     async def _bring_one_up(self, actor_id: str) -> None:
         try:

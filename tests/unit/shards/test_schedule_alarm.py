@@ -313,6 +313,23 @@ async def test_while_many_wait_for_their_turn_it_rings_once_in_a_second() -> Non
         assert shard.store.look_ups - before in (2, 3)
 
 
+async def test_when_all_have_had_their_turn_it_rings_at_once_for_what_came_due_meanwhile() -> None:
+    shard = FakeShard()
+    for number in range(5):
+        shard.due_in(f"actor{number}", 0)
+    shard.hold_starts()
+    shard.awaken("awake")
+    async with opened(shard, at_once=2) as alarm:
+        at = shard.due_in("awake", 0.1)
+        alarm.note(at)
+        await pass_time(shard, 0.2)
+        assert shard.fired == []
+        shard.release_starts()
+        await turns()
+        await pass_time(shard, 0)
+        assert ("awake", at) in shard.fired
+
+
 # -- the machine's clock
 
 
