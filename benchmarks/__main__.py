@@ -9,11 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from . import realtime, service
+from . import lifecycle, realtime, service
 from .report import Row, cells_of, format_table, write_json
 from .subjects import BUILD
 
-GROUPS = {"service": service.run, "realtime": realtime.run}
+GROUPS = {"service": service.run, "realtime": realtime.run, "lifecycle": lifecycle.run}
 
 
 def describe_machine() -> str:

@@ -32,7 +32,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = "counter"
     action: str = "increment"
     argument: int | None = 1
-    """The one argument, ``None`` for none."""
+    """The one argument, ``None`` for none; or the body of the message."""
+    queue: str = ""
+    """A queue to send to instead of calling the action."""
+    wait: bool = False
+    """Whether a message is answered when it was completed, not as soon as it is durable."""
+    paths: list[str] = []
+    """Where to post to instead, without a body, each path once or over and over."""
     key: str = "bench"
     """First part of each actor's key; the second is a number."""
     actors: int = 1
@@ -67,20 +73,34 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_requests(job: Job) -> list[bytes]:
     """Return the requests of a job as the official client sends them, in random order."""
-    arguments = "" if job.argument is None else str(job.argument)
-    body = f'{{"args":[{arguments}]}}'
-    requests = [
-        f"POST /gateway/{job.actor}/action/{job.action}?rvt-namespace=default"
-        f"&rvt-method=getOrCreate&rvt-runner=default&rvt-key={job.key}%2C{number}"
-        "&rvt-crash-policy=sleep HTTP/1.1\r\n"
-        f"host: 127.0.0.1:{job.port}\r\n"
-        "x-rivet-encoding: json\r\n"
-        "content-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n{body}".encode()
+    if job.queue:
+        path = f"queue/{job.queue}"
+        body = f'{{"body":{job.argument or 0},"wait":{str(job.wait).lower()}}}'
+    else:
+        path = f"action/{job.action}"
+        body = f'{{"args":[{"" if job.argument is None else job.argument}]}}'
+    requests = [_post(job.port, path, "") for path in job.paths] or [
+        _post(
+            job.port,
+            f"/gateway/{job.actor}/{path}?rvt-namespace=default"
+            f"&rvt-method=getOrCreate&rvt-runner=default&rvt-key={job.key}%2C{number}"
+            "&rvt-crash-policy=sleep",
+            body,
+        )
         for number in range(job.actors)
     ]
     random.Random(job.key).shuffle(requests)
     return requests
+
+
+def _post(port: int, path: str, body: str) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\n"
+        f"host: 127.0.0.1:{port}\r\n"
+        "x-rivet-encoding: json\r\n"
+        "content-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n{body}"
+    ).encode()
 
 
 def response_size(data: bytes) -> int:
