@@ -22,6 +22,11 @@ class Timer(Protocol):
 class Clock(Protocol):
     """Tells the time and calls back later, on the event loop."""
 
+    @property
+    def may_be_set(self) -> bool:
+        """Whether :meth:`now_ms` may jump while :meth:`time` goes on."""
+        ...
+
     def now_ms(self) -> int:
         """Return the Unix time in milliseconds; it may jump when the machine's clock is set."""
         ...

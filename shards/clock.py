@@ -13,6 +13,8 @@ from stator.runtime.clock import Timer
 class SystemClock:
     """Implements :class:`~stator.runtime.clock.Clock`."""
 
+    may_be_set = True
+
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.time: Callable[[], float] = loop.time

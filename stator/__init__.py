@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from stator.runtime.declarations import Event, Queue, action
     from stator.runtime.errors import ActorError, UserError
     from stator.runtime.options import Options
+    from stator.runtime.queues import QueueMessage
     from stator.runtime.raw_http import Request, Response
     from stator.runtime.registry import Registry, setup
+    from stator.runtime.schedules import CronJob, HistoryEntry, Schedule, ScheduledFire
     from stator.runtime.websocket import WebSocket
 else:
     # Every process of the service imports this package and most need none of these names: they
@@ -40,13 +42,18 @@ else:
         "ActorError": "stator.runtime.errors",
         "Client": "stator.client.client",
         "Conn": "stator.runtime.conn",
+        "CronJob": "stator.runtime.schedules",
         "Database": "stator.runtime.database",
         "Event": "stator.runtime.declarations",
+        "HistoryEntry": "stator.runtime.schedules",
         "Options": "stator.runtime.options",
         "Queue": "stator.runtime.declarations",
+        "QueueMessage": "stator.runtime.queues",
         "Registry": "stator.runtime.registry",
         "Request": "stator.runtime.raw_http",
         "Response": "stator.runtime.raw_http",
+        "Schedule": "stator.runtime.schedules",
+        "ScheduledFire": "stator.runtime.schedules",
         "UserError": "stator.runtime.errors",
         "WebSocket": "stator.runtime.websocket",
         "action": "stator.runtime.declarations",
@@ -66,13 +73,18 @@ __all__ = [
     "ActorError",
     "Client",
     "Conn",
+    "CronJob",
     "Database",
     "Event",
+    "HistoryEntry",
     "Options",
     "Queue",
+    "QueueMessage",
     "Registry",
     "Request",
     "Response",
+    "Schedule",
+    "ScheduledFire",
     "UserError",
     "WebSocket",
     "__version__",

@@ -15,8 +15,17 @@ from typing import Annotated
 
 import msgspec
 
-from stator import Actor, Event, Options, UserError, action, setup
-from stator.runtime.schedules import CronJob, HistoryEntry, ScheduledFire
+from stator import (
+    Actor,
+    CronJob,
+    Event,
+    HistoryEntry,
+    Options,
+    ScheduledFire,
+    UserError,
+    action,
+    setup,
+)
 
 KEPT = 100
 """How many reminders that rang a person can look up."""

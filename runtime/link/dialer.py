@@ -97,6 +97,8 @@ class Dialer:
         self._leaving: Channel | None = None
         self._opening: Channel | None = None
         self._handed_over: dict[int, asyncio.Future[Outcome]] = {}
+        self._publications: set[int] = set()
+        """Which of them the worker hands back if it has to leave before it answers."""
         self._waiting: deque[_Waiting] = deque()
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
@@ -149,6 +151,7 @@ class Dialer:
 
     def forget(self, request_id: int) -> None:
         """Expect no reply to a request any more."""
+        self._publications.discard(request_id)
         if self._handed_over.pop(request_id, None) is not None and self._leaving is not None:
             self._settle(self._leaving)
 
@@ -201,6 +204,7 @@ class Dialer:
     def _on_frame(self, frame: AnyFrame, payload: bytes) -> None:
         if type(frame) in _REPLIES:
             reply = self._handed_over.pop(frame.id, None)  # type: ignore[union-attr]
+            self._publications.discard(frame.id)  # type: ignore[union-attr]
             if reply is not None and not reply.done():
                 reply.set_result((frame, payload))  # type: ignore[arg-type]
             if self._leaving is not None and reply is not None:
@@ -241,14 +245,15 @@ class Dialer:
     def _take_back(self, request: Publish, payload: bytes) -> None:
         """Keep a publication, whose message is stored, for the worker's successor."""
         reply = self._handed_over.pop(request.id, None)
+        self._publications.discard(request.id)
         if reply is not None and not reply.done():
             self._wait_for_link(request, payload, reply)
         if self._leaving is not None:
             self._settle(self._leaving)
 
     def _settle(self, leaving: Channel) -> None:
-        """Tell a leaving worker when it owes no reply any more."""
-        if not self._handed_over:
+        """Tell a leaving worker when it owes no reply that only it can give."""
+        if len(self._handed_over) == len(self._publications):
             leaving.send(Goodbye())
 
     def _hand_over(
@@ -260,6 +265,8 @@ class Dialer:
             reply.set_exception(error)
         else:
             self._handed_over[request.id] = reply
+            if type(request) is Publish:
+                self._publications.add(request.id)
 
     def _on_lost(self, channel: Channel, _: BaseException | None) -> None:
         was_up = channel in (self._channel, self._leaving)
@@ -275,6 +282,7 @@ class Dialer:
 
     def _fail_handed_over(self) -> None:
         lost, self._handed_over = self._handed_over, {}
+        self._publications.clear()
         for reply in lost.values():
             _fail(reply, ActorRestarting(metadata={"retryable": True}))
 

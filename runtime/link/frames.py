@@ -45,7 +45,7 @@ class Goodbye(Frame, tag=29, frozen=True):
     """The worker is about to leave: hand nothing over any more, a successor will serve it.
 
     The calling side sends it back at once, after the last of its requests, and a second time
-    when it waits for no reply any more.
+    when it waits for no reply any more, except to a :class:`Publish`, which may come back.
     """
 
 

@@ -73,6 +73,8 @@ class VirtualTimer:
 class VirtualClock:
     """Implements :class:`~stator.runtime.clock.Clock`."""
 
+    may_be_set = False
+
     def __init__(self, start_ms: int | None = None, *, ticks: int = 0) -> None:
         """``start_ms`` is the Unix time it began at, the machine's if left out; ``ticks`` is how
         long ago that was."""

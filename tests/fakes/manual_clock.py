@@ -33,6 +33,8 @@ class ManualTimer:
 class ManualClock:
     """Implements ``runtime.clock.Clock``; timers fire within :meth:`advance`."""
 
+    may_be_set = True
+
     def __init__(self, now_ms: int = 1_800_000_000_000) -> None:
         self._wall_ms = now_ms
         """The Unix time when ``time()`` was 0."""

@@ -16,19 +16,24 @@ DOCUMENTED = {
     "ActorError",
     "Client",
     "Conn",
+    "CronJob",
     "Database",
     "Event",
+    "HistoryEntry",
     "Options",
     "Queue",
+    "QueueMessage",
     "Registry",
     "Request",
     "Response",
+    "Schedule",
+    "ScheduledFire",
     "UserError",
     "WebSocket",
     "action",
     "setup",
 }
-"""What docs and examples import (python-api, at the top), as far as it exists."""
+"""What docs and examples import (python-api, at the top), and what annotations need."""
 
 HEAVY = {"aiohttp", "apsw", "cbor2", "psutil", "setproctitle", "structlog", "uvloop", "yarl"}
 
