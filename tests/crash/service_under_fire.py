@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -115,6 +116,11 @@ class ServiceUnderFire:
         self._process.terminate()
         return self._process.wait(START_SECONDS)
 
+    def roll(self) -> None:
+        """Ask the service to replace its workers one after the other; does not wait for it."""
+        assert self._process
+        self._process.send_signal(signal.SIGHUP)
+
     def children(self, role: str = "") -> list[psutil.Process]:
         """Return the living children of the supervisor, of one role if it is given."""
         assert self._process
@@ -134,6 +140,16 @@ class ServiceUnderFire:
         if victim is Victim.TREE:
             for child in children:
                 _kill(child)
+
+    def pids(self, role: str) -> list[int]:
+        """Return the process ids of the living children of a role."""
+        return [child.pid for child in self.children(role)]
+
+    def strike(self, victim: Victim) -> None:
+        """Send SIGKILL as :meth:`kill` does; start the service again if that ended it."""
+        self.kill(victim, random.Random())
+        if victim.ends_service:
+            self.start()
 
     def wait_orphans_gone(self) -> None:
         """Return once every process is gone that is not of the present life."""
@@ -185,13 +201,28 @@ class ServiceUnderFire:
         answer = self.request("POST", path, {"args": arguments})
         return answer if answer.status != 200 else Answer(200, answer.value["output"])
 
-    def read(self, actor: str, key: str, action: str) -> Answer:
+    def enqueue(
+        self, actor: str, key: str, queue: str, body: object, *, wait: bool = False
+    ) -> Answer:
+        """Send a message to a queue of an actor, which is created if there is none."""
+        path = inner_path(actor, key, f"queue/{queue}")
+        return self.request("POST", path, {"body": body, "wait": wait})
+
+    @contextmanager
+    def calling(self, actor: str, key: str, action: str, *arguments: object) -> Generator[None]:
+        """Call an action that does not return by itself; what ends it is done in the block."""
+        call = Thread(target=self.call, args=(actor, key, action, *arguments), daemon=True)
+        call.start()
+        yield
+        call.join()
+
+    def read(self, actor: str, key: str, action: str, *arguments: object) -> Answer:
         """Ask an actor that may not exist; asks again while its process is being replaced."""
         path = action_path(actor, key, action, create=False)
         answers: list[Answer] = []
 
         def is_answered() -> bool:
-            answers.append(self.request("POST", path, {"args": []}))
+            answers.append(self.request("POST", path, {"args": arguments}))
             return 0 < answers[-1].status < 500
 
         wait_until(is_answered, f"{actor} {key} answers, which said {answers[-1:]}")
@@ -228,10 +259,15 @@ def service_under_fire(directory: Path, **settings: object) -> Generator[Service
 
 def action_path(actor: str, key: str, action: str, *, create: bool = True) -> str:
     """Return the path of an action (client-protocol, section 3.2)."""
+    return inner_path(actor, key, f"action/{action}", create=create)
+
+
+def inner_path(actor: str, key: str, inner: str, *, create: bool = True) -> str:
+    """Return the path of what an actor is asked for (client-protocol, section 3.2)."""
     query = {"rvt-namespace": "default", "rvt-method": "get", "rvt-key": key}
     if create:
         query |= {"rvt-method": "getOrCreate", "rvt-runner": "default"}
-    return f"/gateway/{actor}/action/{action}?{urlencode(query)}"
+    return f"/gateway/{actor}/{inner}?{urlencode(query)}"
 
 
 def _role_of(child: psutil.Process) -> str:

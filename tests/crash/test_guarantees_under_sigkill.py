@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -27,7 +24,7 @@ def test_an_acknowledged_change_survives(short_tmp: Path, victim: Victim) -> Non
         for place, token in enumerate(tokens, 1):
             assert service.call("ledger", "one", "append", token) == (200, place)
 
-        _strike(service, victim)
+        service.strike(victim)
 
         assert service.read("ledger", "one", "tokens") == (200, tokens)
 
@@ -39,7 +36,7 @@ def test_an_acknowledged_creation_survives(short_tmp: Path, victim: Victim) -> N
         assert created.status == 200
         actor_id = created.value["actor"]["actor_id"]
 
-        _strike(service, victim)
+        service.strike(victim)
 
         assert _find(service, actor_id) == [actor_id]
         again = _create(service, "one")
@@ -53,7 +50,7 @@ def test_an_acknowledged_destroy_survives(short_tmp: Path, victim: Victim) -> No
         actor_id = _create(service, "one").value["metadata"]["existing_actor_id"]
         assert service.request("DELETE", f"/actors/{actor_id}?namespace=default").status == 200
 
-        _strike(service, victim)
+        service.strike(victim)
 
         assert service.read("ledger", "one", "tokens").status == 404
         assert _find(service, actor_id) == []
@@ -68,7 +65,7 @@ def test_an_acknowledged_end_survives_before_its_hook_is_done(
         actor_id = service.call("mortal", "one", "who").value
         assert service.call("mortal", "one", "vanish").status == 200
 
-        _strike(service, victim)
+        service.strike(victim)
 
         assert _find(service, actor_id) == []
         assert service.read("mortal", "one", "who").status == 404
@@ -95,7 +92,7 @@ def test_no_child_survives_the_supervisor(short_tmp: Path) -> None:
 
 def test_no_busy_child_survives_the_supervisor(short_tmp: Path) -> None:
     with service_under_fire(short_tmp, workers__grace_period=1) as service:
-        with _calling(service, "append_and_stay", "stored", 3600):
+        with service.calling("ledger", "one", "append_and_stay", "stored", 3600):
             wait_until(lambda: service.call("ledger", "one", "length").value == 1, "it is busy")
 
             service.kill(Victim.SUPERVISOR, random.Random())
@@ -109,7 +106,7 @@ def test_no_blocked_child_survives_the_supervisor(short_tmp: Path) -> None:
     with service_under_fire(short_tmp, workers__grace_period=1) as service:
         service.call("ledger", "one", "append", "stored")
         sign = short_tmp / "blocked"
-        with _calling(service, "block", str(sign)):
+        with service.calling("ledger", "one", "block", str(sign)):
             wait_until(sign.exists, "its event loop is blocked")
 
             service.kill(Victim.SUPERVISOR, random.Random())
@@ -160,12 +157,6 @@ def test_a_first_start_that_is_killed_can_be_repeated(short_tmp: Path, pause: fl
         service.close()
 
 
-def _strike(service: ServiceUnderFire, victim: Victim) -> None:
-    service.kill(victim, random.Random())
-    if victim.ends_service:
-        service.start()
-
-
 def _create(service: ServiceUnderFire, key: str) -> Answer:
     body = {
         "name": "ledger",
@@ -186,12 +177,3 @@ def _find(service: ServiceUnderFire, actor_id: str) -> list[str]:
 
     wait_until(is_answered, "the actor can be looked up")
     return [actor["actor_id"] for actor in answers[-1].value["actors"]]
-
-
-@contextmanager
-def _calling(service: ServiceUnderFire, action: str, *arguments: object) -> Generator[None]:
-    """Call an action of the ledger ``one`` that does not return by itself."""
-    call = Thread(target=service.call, args=("ledger", "one", action, *arguments), daemon=True)
-    call.start()
-    yield
-    call.join()

@@ -29,7 +29,7 @@ def test_a_change_that_was_not_acknowledged_is_whole_or_absent(
 
         assert struck.status in (0, 503)
         assert service.read("ledger", "one", "tokens") == (200, left)
-        assert _pids(service) != workers, "no worker died"
+        assert service.pids("worker") != workers, "no worker died"
 
 
 @pytest.mark.parametrize("point", BEFORE)
@@ -71,8 +71,4 @@ def test_a_reader_is_not_told_of_a_change_that_a_crash_takes_back(short_tmp: Pat
 def _armed(service: ServiceUnderFire, point: str, key: str) -> list[int]:
     """Let the worker of a ledger die at ``point``; return the workers as of now."""
     assert service.call("ledger", key, "arm_kill", point).status == 200
-    return _pids(service)
-
-
-def _pids(service: ServiceUnderFire) -> list[int]:
-    return [worker.pid for worker in service.children("worker")]
+    return service.pids("worker")
