@@ -93,6 +93,9 @@ class Clerk(Mortal):
             die_if_told("within-job")
             await asyncio.sleep(0)
             self.state.done.append((message.id, message.body))
+            if message.body == "save early":
+                await self.save_state()
+                die_if_told("after-save")
             if message.body.startswith("commit.") and not DIRECTORY.joinpath("armed").exists():
                 (DIRECTORY / "armed").touch()
                 faults.arm(message.body, faults.kill_process)

@@ -140,6 +140,19 @@ def test_completion_and_state_are_one_commit(
     assert journal.lines("began", "one").count(("1", point)) == begun
 
 
+def test_what_was_committed_before_the_completion_is_done_again(
+    service: ServiceUnderFire, short_tmp: Path
+) -> None:
+    service.call("clerk", "one", "who")
+    (short_tmp / "after-save").touch()
+
+    service.enqueue("clerk", "one", "jobs", "save early")
+
+    wait_until(lambda: len(done(service)) == 2, "it is done again")
+    service.enqueue("clerk", "one", "jobs", "next", wait=True)
+    assert done(service) == [[1, "save early"], [1, "save early"], [2, "next"]]
+
+
 # -- waited for
 
 
