@@ -128,10 +128,10 @@ class Child:
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         now_ns = time.monotonic_ns()
         lag_ns = max(0, now_ns - self._due_ns) if self._due_ns else 0
+        self.publish()  # first: whoever sees this heartbeat sees all that was counted before it
         self._slot.beat(
             heartbeat_ns=now_ns, loop_lag_us=lag_ns // 1000, rss_bytes=self.resident_bytes()
         )
-        self.publish()
         self._due_ns = now_ns + int(self._interval * 1e9)
         loop.call_later(self._interval, self._beat, loop)
 

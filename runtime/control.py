@@ -75,7 +75,7 @@ class Header(IntEnum):
     STATE = 6
     """A :class:`ServiceState`."""
     ROLLS_STOPPED = 7
-    """How many rolls of the workers ended because a successor did not start."""
+    """How many rolls of the workers were stopped before all were replaced."""
 
 
 class ParentCell(IntEnum):
@@ -134,6 +134,10 @@ class Counter(IntEnum):
     """Links to other processes open now."""
     IN_FLIGHT = 10
     """Requests being worked on now."""
+    STARTS = 11
+    """Starts of actors that went well."""
+    START_FAILURES = 12
+    """Starts of actors that failed."""
 
 
 COUNTERS = 16

@@ -253,7 +253,7 @@ class ControlBlock:
 
     @property
     def rolls_stopped(self) -> int:
-        """How many rolls of the workers ended because a successor did not start."""
+        """How many rolls of the workers were stopped before all were replaced."""
         return self._cells[Header.ROLLS_STOPPED]
 
     def count_stopped_roll(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stator.runtime.clock import Clock
+from stator.runtime.control import Counter
 from stator.runtime.database_errors import DatabaseNotConfigured
 from stator.runtime.errors import (
     ActorError,
@@ -59,6 +60,7 @@ class Requests(Protocol):
     registry: Registry
     clock: Clock
     shards: dict[int, Shard]
+    counters: list[int]
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
     def accept_call(self, call: ToActor, payload: bytes, port: ReplyPort) -> None: ...
@@ -119,6 +121,7 @@ class Generations:
         if cell.status is not Status.STARTING:
             return  # destroyed by its own hook, or its storage was lost meanwhile
         cell.become(Status.READY)
+        self._requests.counters[Counter.STARTS] += 1
         self.failures.forget(cell.row.actor_id)
         self._idle_watch.watch(cell)
         for connection in connections_of(cell):
@@ -137,6 +140,7 @@ class Generations:
 
     def _fail_start(self, cell: Cell, error: BaseException) -> None:
         cell.log.error("actor did not start", exc_info=error)
+        self._requests.counters[Counter.START_FAILURES] += 1
         self.failures.note(cell.row.actor_id, error)
         if cell.database is not None:
             self._spawn(cell.database.close(0.0))
