@@ -167,6 +167,8 @@ class Workers(Section, frozen=True):
     """Longest pause between two restarts."""
     start_timeout: Seconds = 60.0
     """Time a child may take until it is ready."""
+    roll_watch: SecondsOrZero = 1.0
+    """How long a replaced worker is watched before the next is replaced; 0 turns watching off."""
     memory_limit_mib: Annotated[int, Meta(ge=0, le=1 << 24)] = 0
     """Resident memory of one worker, in MiB, above which idle actors sleep early; 0 is no limit."""
 
