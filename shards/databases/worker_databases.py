@@ -13,6 +13,7 @@ from pathlib import Path
 from stator.runtime import faults
 from stator.runtime.clock import Clock
 from stator.runtime.database import Database
+from stator.runtime.errors import StorageUnavailable
 from stator.runtime.log import Logger
 
 from ..database_files import delete_file, path_of, stored_ids
@@ -32,6 +33,7 @@ class Databases:
     ) -> None:
         self._directory = directory
         self._clock = clock
+        self._log = log
         self._files = OpenFiles(max_open, log)
         self._crew = Crew(threads, self._files)
         self._live: dict[_Place, CellDatabase] = {}
@@ -60,14 +62,21 @@ class Databases:
         return stored_ids(self._directory, shard_number)
 
     async def delete(self, shard_number: int, actor_id: str) -> None:
-        """Close the database of an actor and delete its file, if it has one."""
+        """Close the database of an actor and delete its file, if it has one.
+
+        Raises ``storage.unavailable`` if the disk does not let it.
+        """
         database = self._live.get((shard_number, actor_id))
         if database is not None:
             await database.close(0)
         lane = Lane(self._crew, self.path(shard_number, actor_id))
         job = Job(_delete, asyncio.get_running_loop().create_future(), is_control=True)
         lane.put(job)
-        await asyncio.shield(job.future)
+        try:
+            await asyncio.shield(job.future)
+        except Exception as error:
+            self._log.error("database not deleted", actor_id=actor_id, exc_info=error)
+            raise StorageUnavailable from error
 
     async def close(self, deadline_seconds: float = 0.0) -> None:
         """Close all databases and end the threads."""
