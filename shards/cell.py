@@ -30,8 +30,8 @@ from .batch import Batch, Output, ReplyPort
 from .hook_budget import Budget
 from .lifecycle import ENDING, Status
 from .pairs import KeyValues
-from .queues import QueueBook, book_of
-from .schedules import ScheduleBook
+from .queues.book import QueueBook, book_of
+from .schedules.book import ScheduleBook
 from .topics import Topics
 from .visits import LiveConns, Visit
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .databases import CellDatabase
     from .pulse import Pulse
     from .run_loop import RunLoop
-    from .schedules import Claim
+    from .schedules.book import Claim
     from .shard import Shard
 
 Identity = tuple[str, str, str]

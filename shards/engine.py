@@ -59,8 +59,8 @@ from .generations import Generations
 from .lifecycle import HOLDS_REQUESTS, Status
 from .local_calls import LocalCaller, Route, WorkerTransport
 from .opening import open_connection
-from .publications import Publication
 from .pulse import Pulse
+from .queues.publications import Publication
 from .refusals import refuse
 from .shard import Limits, Shard
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .connections import Connection
     from .engine import Engine
     from .exchanges import Exchange
-    from .publications import Publication
+    from .queues.publications import Publication
 
 
 class GatewayLink:

@@ -51,7 +51,7 @@ from .starting import claim_overdue, start_plain, start_with_hooks, takes_time
 
 if TYPE_CHECKING:
     from .databases import CellDatabase, Databases
-    from .schedules import Claim
+    from .schedules.book import Claim
 
 
 class Requests(Protocol):

@@ -35,13 +35,13 @@ from stator.runtime.storage import (
     ShardStorage,
 )
 
-from .alarm import Alarm
 from .batch import Batch, Output, ReplyPort
 from .cell import Cell, Identity
 from .hibernation import capture_touched, suspend_connections
 from .lifecycle import Status
 from .pacing import Pacer
 from .refusals import lose, refuse
+from .schedules.alarm import Alarm
 from .state_changes import note_change
 
 if TYPE_CHECKING:

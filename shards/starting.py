@@ -22,7 +22,7 @@ from .hibernation import restore_connections
 from .hook_budget import run_hook, within
 
 if TYPE_CHECKING:
-    from .schedules import Claim
+    from .schedules.book import Claim
 
 STATELESS_IMAGE = b""
 """Stored for an actor without state, so that its row says the first start was completed."""

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from stator import Options
 from stator.runtime.queue_errors import AlreadyCompleted, PreviousMessageNotCompleted
 from stator.runtime.queues import QueueMessage
-from stator.shards.queues import book_of
+from stator.shards.queues.book import book_of
 from tests.fakes.engine_in_process import turns
 from tests.fakes.memory_store import MemoryDisk
 from tests.fakes.queue_users import Desk, Invocation, Office, called_by, open_office

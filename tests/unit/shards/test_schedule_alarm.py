@@ -1,4 +1,4 @@
-"""When the alarm of a shard rings, and for whom: ``shards/alarm.py``."""
+"""When the alarm of a shard rings, and for whom: ``shards/schedules/alarm.py``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stator.shards.alarm import LONGEST_SLEEP_S, TURN, Alarm
 from stator.shards.lifecycle import Status
+from stator.shards.schedules.alarm import LONGEST_SLEEP_S, TURN, Alarm
 from tests.fakes.alarmed_shard import FakeShard
 from tests.fakes.engine_in_process import turns
 

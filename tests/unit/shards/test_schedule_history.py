@@ -150,8 +150,8 @@ async def test_to_keep_fewer_lines_prunes_them_at_once(lines: int) -> None:
 
 
 async def test_all_lines_of_an_actor_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stator.shards.schedules.MOST_FIRES", 5)
-    monkeypatch.setattr("stator.shards.schedules.PRUNE_EVERY", 2)
+    monkeypatch.setattr("stator.shards.schedules.book.MOST_FIRES", 5)
+    monkeypatch.setattr("stator.shards.schedules.book.PRUNE_EVERY", 2)
     async with scheduling_engine(Ticking) as it:
         for name in ("a", "b"):
             await it.call("every", 5, {"name": name, "max_history": 4})

@@ -13,9 +13,9 @@ from stator.runtime.error_views import ErrorView
 from stator.runtime.schedule_errors import InvalidScheduleRow
 from stator.runtime.schedules import ScheduledFire
 from stator.runtime.storage import ScheduleRow
-from stator.shards.schedule_history import decode_error, encode_error
-from stator.shards.schedule_images import OneShot, decode_args, encode_args, read_row
-from stator.shards.scheduled_calls import takes_fire
+from stator.shards.schedules.calls import takes_fire
+from stator.shards.schedules.history import decode_error, encode_error
+from stator.shards.schedules.images import OneShot, decode_args, encode_args, read_row
 from tests.fakes.engine_in_process import running_engine, turns, wait_until
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.memory_store import MemoryDisk

@@ -1,0 +1,1 @@
+"""The durable queues of actors: messages, who receives them, who waits for replies."""
