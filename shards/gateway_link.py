@@ -19,6 +19,7 @@ from stator.runtime.link.frames import (
     Hello,
     Message,
     OfConnection,
+    Publish,
     Reply,
 )
 
@@ -75,7 +76,7 @@ class GatewayLink:
             connection = self.connections.get(frame.number)  # type: ignore[union-attr]
             if connection is not None:
                 connection.take(frame, payload)  # type: ignore[arg-type]
-        elif kind is Call:
+        elif kind is Call or kind is Publish:
             self._engine.counters[Counter.REQUESTS] += 1
             self._engine.accept(frame, payload, self)  # type: ignore[arg-type]
         elif isinstance(frame, Hello):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import ceil
 from typing import Any, Literal, get_args
 
@@ -116,11 +117,16 @@ def encode_queue_response(encoding: Encoding, version: int, answer: QueueSendRes
             value = encode_value(encoding, version, answer.response, "response", to_client=True)
             data = bare.blob(value)
         return bare.version(version) + bare.text(answer.status) + bare.optional(data)
-    members: dict[str, Any] = {}
-    if given:
-        members["response"] = raw_value(encoding, answer.response, "response", to_client=True)
-    members["status"] = answer.status
-    return encode_members(encoding, members)
+    if not given:
+        return _status_alone(encoding, answer.status)
+    response = raw_value(encoding, answer.response, "response", to_client=True)
+    return encode_members(encoding, {"response": response, "status": answer.status})
+
+
+@cache
+def _status_alone(encoding: Encoding, status: QueueStatus) -> bytes:
+    """Return the answer that says nothing else; nearly all of them are this one."""
+    return encode_members(encoding, {"status": status})
 
 
 def decode_queue_response(encoding: Encoding, body: bytes) -> QueueSendResponse:

@@ -45,3 +45,15 @@ def insert_messages(rows: int) -> str:
     """Return the statement that adds ``rows`` messages at once; see :func:`upsert_states`."""
     values = ", ".join(["(?, ?, ?, ?, ?)"] * rows)
     return f"INSERT INTO messages (pk, id, name, body, created_ms) VALUES {values}"
+
+
+def upsert_last_messages(rows: int) -> str:
+    """Return the statement that records the greatest message id of ``rows`` actors at once.
+
+    An id that is smaller than the one there changes nothing.
+    """
+    values = ", ".join(["(?, ?)"] * rows)
+    return (
+        f"INSERT INTO queues (pk, last_id) VALUES {values} "
+        "ON CONFLICT (pk) DO UPDATE SET last_id = max(last_id, excluded.last_id)"
+    )

@@ -114,10 +114,6 @@ UPDATE connections SET changing = ? WHERE pk = ? AND conn_id = ?;
 -- delete_connection: no longer keep a connection
 DELETE FROM connections WHERE pk = ? AND conn_id = ?;
 
--- record_last_message: the greatest message id an actor ever used
-INSERT INTO queues (pk, last_id) VALUES (?, ?)
-ON CONFLICT (pk) DO UPDATE SET last_id = max(last_id, excluded.last_id);
-
 -- delete_messages: some messages, which are a JSON array of [pk, id]; one statement for any number
 DELETE FROM messages
 WHERE (pk, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?));

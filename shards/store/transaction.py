@@ -1,12 +1,13 @@
 """What a commit executes: one statement for each operation, as few as possible for the many rows.
 
-Messages and states come by the thousand a second, everything else seldom. So these go many rows
-to a statement; the statement for each number of rows is prepared once.
+Messages, their ids and states come by the thousand a second, everything else seldom. So these go
+many rows to a statement; the statement for each number of rows is prepared once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -19,7 +20,6 @@ from stator.runtime.storage import (
     DeleteSchedule,
     InsertActor,
     InsertConnection,
-    InsertMessage,
     InsertNamespace,
     InterruptFires,
     MarkDestroyed,
@@ -36,7 +36,7 @@ from stator.runtime.storage import (
     Writes,
 )
 
-from .statements import STATEMENTS, insert_messages, upsert_states
+from .statements import STATEMENTS, insert_messages, upsert_last_messages, upsert_states
 
 Step = tuple[str, tuple[Any, ...] | list[Any]]
 """A statement and its bindings."""
@@ -50,7 +50,6 @@ _SQL: dict[type[Operation], str] = {
     InsertConnection: STATEMENTS["insert_connection"],
     UpdateConnection: STATEMENTS["update_connection"],
     DeleteConnection: STATEMENTS["delete_connection"],
-    RecordLastMessage: STATEMENTS["record_last_message"],
     PutSchedule: STATEMENTS["put_schedule"],
     DeleteSchedule: STATEMENTS["delete_schedule"],
     PutFire: STATEMENTS["put_fire"],
@@ -67,16 +66,20 @@ _ROWS = 64
 """The most rows one statement stores; each size is a statement that SQLite prepares once."""
 _INSERTS = [insert_messages(rows) for rows in range(_ROWS + 1)]
 _UPSERTS = [upsert_states(rows) for rows in range(_ROWS + 1)]
+_LAST_MESSAGES = [upsert_last_messages(rows) for rows in range(_ROWS + 1)]
 _REMOVE = STATEMENTS["delete_messages"]
 
 
 def steps(writes: Writes) -> list[Step]:
     """Return the statements of a commit, in the order ``Writes`` promises."""
-    result: list[Step] = [
-        (_SQL[type(each)], msgspec.structs.astuple(each)) for each in writes.operations
-    ]
+    result: list[Step] = []
+    for kind, operations in groupby(writes.operations, type):
+        if kind is RecordLastMessage:
+            result.extend(_in_rows(operations, _LAST_MESSAGES))
+        else:
+            result.extend((_SQL[kind], msgspec.structs.astuple(each)) for each in operations)
     if writes.messages:
-        result.extend(_add_messages(writes.messages))
+        result.extend(_in_rows(writes.messages, _INSERTS))
     if writes.removals:
         result.append((_REMOVE, (msgspec.json.encode(writes.removals).decode(),)))
     if writes.states:
@@ -84,10 +87,12 @@ def steps(writes: Writes) -> list[Step]:
     return result
 
 
-def _add_messages(messages: list[InsertMessage]) -> Iterator[Step]:
-    for start in range(0, len(messages), _ROWS):
-        rows = messages[start : start + _ROWS]
-        yield _INSERTS[len(rows)], [part for row in rows for part in msgspec.structs.astuple(row)]
+def _in_rows(records: Iterable[msgspec.Struct], statements: list[str]) -> Iterator[Step]:
+    """Yield statements that store so many records each; ``statements`` is by their number."""
+    tuples = list(map(msgspec.structs.astuple, records))
+    for start in range(0, len(tuples), _ROWS):
+        rows = tuples[start : start + _ROWS]
+        yield statements[len(rows)], [part for row in rows for part in row]
 
 
 def _store_states(states: dict[int, bytes]) -> Iterator[Step]:
