@@ -1,7 +1,7 @@
 """The boot record: all that a child is told, in a memfd it inherits from the supervisor.
 
 Only the number of that descriptor is in the environment (``STATOR_BOOT_FD``). Descriptors in the
-record have the same numbers in the child as in the supervisor that spawned it.
+record have the same numbers in the child as in the supervisor that spawned it; -1 is none.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from .control import Role
 
 BOOT_FD_VARIABLE = "STATOR_BOOT_FD"
 """The environment variable that holds the number of the boot record's descriptor."""
+REPORT_BYTES = 4096
+"""A trial says no more than this about why it failed: a pipe takes it in one piece."""
 
 
 class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,7 +26,7 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index: int
     """Number of the child among those of its role."""
     slot: int
-    """Number of the child's slot in the control block."""
+    """Number of the child's slot in the control block; -1 for a trial, which has none."""
     generation: int
     """1, and one more for each restart of this child."""
     title: str
@@ -43,7 +45,7 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lifeline_fd: int
     """A pipe that never holds a byte and ends when the supervisor does."""
     ready_fd: int
-    """A pipe that wants one byte once the child serves."""
+    """A pipe that wants one byte once the child serves, or why a trial failed."""
     stack_fd: int
     """A memfd for the stacks of a stalled or crashing child; the supervisor logs them."""
     lock_fd: int
@@ -55,7 +57,7 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def inherited_fds(self) -> tuple[int, ...]:
         """All descriptors the child gets besides the boot record's own."""
         fds = (self.control_fd, self.lifeline_fd, self.ready_fd, self.stack_fd, self.lock_fd)
-        return fds + self.listen_fds
+        return tuple(fd for fd in fds + self.listen_fds if fd >= 0)
 
 
 def write_boot(boot: Boot) -> int:

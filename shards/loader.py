@@ -8,6 +8,8 @@ import sys
 import msgspec
 
 from stator.runtime.config import Actors, Application
+from stator.runtime.declarations import DefinitionError
+from stator.runtime.log import Logger
 from stator.runtime.registry import Registry
 
 
@@ -34,5 +36,13 @@ def load_registry(application: Application, actors: Actors) -> Registry:
             f"application.registry = '{application.registry}' names {found}; "
             "it must name what setup(use={...}) returned"
         )
-    registry.configure(msgspec.structs.asdict(actors))
+    try:
+        registry.configure(msgspec.structs.asdict(actors))
+    except DefinitionError as error:
+        raise ApplicationUnusable(f"the section [actors] does not fit: {error}") from error
     return registry
+
+
+def log_unusable(log: Logger, error: ApplicationUnusable) -> None:
+    """Tell the operator why the application cannot be used, with the stack in its code."""
+    log.critical("application unusable", problem=str(error), exc_info=error.__cause__)

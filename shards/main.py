@@ -30,7 +30,7 @@ from .databases import Databases
 from .engine import Engine
 from .introduction import introduce
 from .link_server import LinkServer
-from .loader import ApplicationUnusable, load_registry
+from .loader import ApplicationUnusable, load_registry, log_unusable
 from .local_calls import Route
 from .memory_pressure import MemoryPressure
 from .shard import Limits
@@ -55,7 +55,7 @@ def run_worker(boot: Boot) -> int:
     try:
         registry = load_registry(boot.config.application, boot.config.actors)
     except ApplicationUnusable as error:
-        log.critical("application unusable", problem=str(error), exc_info=error.__cause__)
+        log_unusable(log, error)
         return ExitCode.APPLICATION
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return uvloop.run(_serve(boot, block, child, registry, log))

@@ -1,6 +1,7 @@
 """The command line. It picks one role for this process and imports that role and nothing else.
 
-``gateway`` and ``worker`` are for the supervisor only: they are started with a boot record.
+``gateway``, ``worker`` and ``trial`` are for the supervisor only: they are started with a boot
+record.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from stator.runtime.config import Config
 
 DEFAULT_CONFIG = "stator.toml"
-_CHILD_ROLES = ("gateway", "worker")
+_CHILD_ROLES = ("gateway", "worker", "trial")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def _be_child(role: str) -> int:
     setproctitle(boot.title)
     faults.arm_from_environment()
     log = boot.config.log
-    configure_logging(log.level, log.format, f"{role} {boot.index}")
+    configure_logging(log.level, log.format, role if role == "trial" else f"{role} {boot.index}")
     return _runner_of(role)(boot)
 
 
@@ -55,6 +56,10 @@ def _runner_of(role: str) -> Callable[[Boot], int]:
         from stator.shards.main import run_worker
 
         return run_worker
+    if role == "trial":
+        from stator.shards.trial import run_trial
+
+        return run_trial
     from stator.http.main import run_gateway
 
     return run_gateway

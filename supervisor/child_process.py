@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from stator.runtime.boot import BOOT_FD_VARIABLE, Boot, write_boot
+from stator.runtime.boot import BOOT_FD_VARIABLE, REPORT_BYTES, Boot, write_boot
 from stator.runtime.exit_codes import ExitCode
 
 _STACK_BYTES = 1 << 18
@@ -87,6 +87,17 @@ class ChildProcess:
         text = os.pread(self._stack_fd, _STACK_BYTES, self._stack_read)
         self._stack_read += len(text)
         return text.decode("utf-8", "replace")
+
+    def take_report(self) -> bytes:
+        """Return what the ended process wrote to its ready pipe and nobody read.
+
+        A process that it left behind may hold the other end, so this waits for nothing.
+        """
+        os.set_blocking(self.ready_fd, False)
+        try:
+            return os.read(self.ready_fd, REPORT_BYTES)
+        except BlockingIOError:
+            return b""
 
     def reap(self) -> int:
         """Return the return code of the ended process, negative for a signal."""

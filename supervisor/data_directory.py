@@ -45,6 +45,8 @@ class ServiceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The supervisor."""
     control_fd: int
     """The control block among the supervisor's descriptors."""
+    complaint_fd: int
+    """Why the last roll was stopped, among them as well."""
     run_directory: str
     endpoint: str
     started_at: int

@@ -23,9 +23,10 @@ from . import notify
 from .child_process import describe_exit
 from .failure import ServiceFailure
 from .policy import DRAIN, Action, Event, Phase, decide, service_exit_code
-from .roll import Progress, Roll
+from .rolling import Rolling
 from .service import Service, open_service
 from .terminal import has_terminal
+from .trial import TrialOver
 from .ward import Ward
 
 COMMAND = (sys.executable, "-m", "stator")
@@ -35,6 +36,9 @@ NOTIFY_RETRY_SECONDS = 0.05
 """Pause before systemd is told again what it could not be told."""
 KILL_TIMEOUT = 5.0
 """Seconds to wait for the end of a process that was sent SIGKILL."""
+
+Happening = tuple[Ward, Event] | signal.Signals | TrialOver | None
+"""What can be in the queue; ``None`` says that time went on."""
 
 _log = get_logger("stator.supervisor")
 
@@ -62,11 +66,16 @@ class Supervisor:
     def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         self._service = service
         self._loop = loop
-        self._queue: asyncio.Queue[tuple[Ward, Event] | signal.Signals] = asyncio.Queue()
+        self._queue: asyncio.Queue[Happening] = asyncio.Queue()
         self._wards = [Ward(plan, service, loop, self._tell) for plan in service.plan.children]
-        self._workers = [ward for ward in self._wards if ward.plan.role is Role.WORKER]
-        self._roll: Roll | None = None
-        self._wants_roll = False
+        self._rolling = Rolling(
+            service,
+            [ward for ward in self._wards if ward.plan.role is Role.WORKER],
+            loop,
+            tell=self._tell,
+            tell_trial=self._queue.put_nowait,
+            notify=self._notify,
+        )
         self._heeds_hangups = False
         self._has_served = False
         self._was_signalled = False
@@ -99,10 +108,15 @@ class Supervisor:
                 case (ward, event):
                     self._on_event(ward, event)
                 case signal.SIGHUP if self._is_draining or not self._lost_terminal():
-                    self._wants_roll = True
-                case number:
+                    self._rolling.ask()
+                case signal.Signals() as number:
                     self._on_signal(number)
-            self._go_on_rolling()
+                case TrialOver(problem=problem):
+                    self._rolling.end_trial(problem)
+                case None:
+                    pass
+            if self._has_served and not self._is_draining:
+                self._rolling.go_on()
         _log.info("service stopped", exit_code=int(self._exit_code))
         return self._exit_code
 
@@ -140,7 +154,8 @@ class Supervisor:
         self._was_signalled = True
 
     def _drain(self) -> None:
-        self._is_draining, self._roll = True, None
+        self._is_draining = True
+        self._rolling.cancel()
         self._service.block.set_service_state(ServiceState.DRAINING)
         self._notify(notify.STOPPING, notify.status("draining"))
         grace = self._service.config.workers.grace_period
@@ -151,51 +166,6 @@ class Supervisor:
     def _lost_terminal(self) -> bool:
         """Whether SIGHUP came because the terminal of this process was closed (not for nohup)."""
         return self._heeds_hangups and not has_terminal()
-
-    def _go_on_rolling(self) -> None:
-        """See whether a worker is to be replaced now, after whatever happened."""
-        if self._is_draining or not self._has_served:
-            return
-        if self._roll is None and self._wants_roll:
-            self._roll = self._begin_roll()
-        if self._roll is None:
-            return
-        progress = self._progress()
-        if self._roll.is_over(progress):
-            _log.info("roll done")
-            self._end_roll(f"serving on {self._service.endpoint}")
-            self._go_on_rolling()
-        elif (turn := self._roll.whose_turn(progress)) is not None:
-            self._tell(self._workers[turn], Event.ROLL)
-
-    def _progress(self) -> list[Progress]:
-        return [(ward.phase, ward.generation) for ward in self._workers]
-
-    def _begin_roll(self) -> Roll:
-        self._wants_roll = False
-        _log.info("roll begins", workers=len(self._workers))
-        self._notify(
-            notify.RELOADING, notify.clock(time.monotonic_ns()), notify.status("rolling workers")
-        )
-        self._tell_all({Role.WORKER}, Event.PAUSE_OVER)  # who waits for a start need not wait
-        return Roll([ward.generation for ward in self._workers])
-
-    def _end_roll(self, status: str) -> None:
-        self._roll = None
-        self._notify(notify.READY, notify.status(status))
-
-    def _is_stopped_by(self, ward: Ward) -> bool:
-        roll, plan = self._roll, ward.plan
-        if roll is None or plan.role is not Role.WORKER or ward.was_ready:
-            return False
-        return roll.is_stopped_by(plan.index, ward.generation)
-
-    def _stop_roll_at(self, ward: Ward) -> None:
-        reason = f"{ward.plan.name} ended with {describe_exit(ward.last_exit)} before it was ready"
-        _log.error("roll stopped", child=ward.plan.name, reason=reason)
-        if not self._wants_roll:
-            self._service.block.count_stopped_roll()
-        self._end_roll(f"serving; the last roll of the workers was stopped: {reason}")
 
     def _succeed(self, ward: Ward) -> None:
         self._service.block.raise_epochs(ward.plan.shards)
@@ -212,8 +182,7 @@ class Supervisor:
 
     def _restart_later(self, ward: Ward) -> None:
         self._service.block.raise_epochs(ward.plan.shards)
-        if self._is_stopped_by(ward):
-            self._stop_roll_at(ward)
+        self._rolling.note_end(ward)
         ward.restart_later()
 
     def _give_up(self, ward: Ward) -> None:
@@ -237,6 +206,7 @@ class Supervisor:
         if now - due < interval:
             for ward in self._wards:
                 ward.check(time.monotonic_ns())
+        self._queue.put_nowait(None)  # a worker may have been watched for long enough
         self._loop.call_at(now + interval, self._look_after, now + interval)
 
     def _feed_watchdog(self) -> None:

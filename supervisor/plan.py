@@ -47,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True):
     workers: tuple[ChildPlan, ...]
     owners: tuple[int, ...]
     """The index of the owning worker, by shard."""
+    trial: tuple[str, ...]
+    """The command that tries what is on disk."""
 
     @property
     def children(self) -> tuple[ChildPlan, ...]:
@@ -57,7 +59,8 @@ class Plan(msgspec.Struct, frozen=True):
 def make_plan(config: Config, *, shards: int, cores: int, command: Sequence[str]) -> Plan:
     """Return the plan for data in ``shards`` shards on a machine with ``cores`` cores.
 
-    ``command`` is followed by a role and an index, e.g. ``python -m stator`` ``worker 1``.
+    ``command`` is followed by a role and an index, e.g. ``python -m stator`` ``worker 1``, or by
+    ``trial``.
     """
     gateways = config.server.gateways
     workers = worker_count(config, shards, cores)
@@ -72,6 +75,7 @@ def make_plan(config: Config, *, shards: int, cores: int, command: Sequence[str]
         gateways=tuple(child(Role.GATEWAY, index, index) for index in range(gateways)),
         workers=tuple(child(Role.WORKER, index, gateways + index) for index in range(workers)),
         owners=owners,
+        trial=(*command, "trial"),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from stator.runtime.control_block import ControlBlock, LayoutMismatch
 from stator.runtime.exit_codes import ExitCode
 
+from .complaint import read_complaint
 from .data_directory import ServiceRecord, read_service_record
 from .failure import ServiceFailure
 
@@ -22,6 +23,10 @@ class RunningService:
     record: ServiceRecord
     block: ControlBlock
     """Read only."""
+
+    def complaint(self) -> str:
+        """Return why the last roll was stopped, empty if that cannot be found out any more."""
+        return read_complaint(self.record.pid, self.record.complaint_fd)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from stator.runtime.config import Config
 from stator.runtime.control import Role
 from stator.runtime.control_block import ControlBlock
 
+from .complaint import Complaint
 from .data_directory import (
     ServiceRecord,
     create_directory,
@@ -41,6 +42,7 @@ class Service:
     """The supervisor's environment, for its children."""
     plan: Plan
     block: ControlBlock
+    complaint: Complaint
     notifier: Notifier
     endpoint: str
     """The first public address, as a URL."""
@@ -77,6 +79,28 @@ class Service:
             listen_fds=(self.worker_fds[child.index],) if is_worker else self.public_fds,
         )
 
+    def boot_of_trial(self) -> Boot:
+        """Return the boot record of a trial: no shards, no sockets, and not the lock."""
+        return Boot(
+            role=Role.WORKER,
+            index=-1,
+            slot=-1,
+            generation=0,
+            title="stator: trial",
+            config=self.config,
+            shards=(),
+            total_shards=len(self.plan.owners),
+            workers=(),
+            data_directory=str(self.data_directory),
+            run_directory=str(self.run_directory),
+            control_fd=-1,
+            lifeline_fd=self.lifeline_fd,
+            ready_fd=-1,
+            stack_fd=-1,
+            lock_fd=-1,
+            listen_fds=(),
+        )
+
 
 @contextmanager
 def open_service(
@@ -103,6 +127,7 @@ def open_service(
             environ=environ,
             plan=plan,
             block=_open_block(plan, opened),
+            complaint=_open_complaint(opened),
             notifier=_open_notifier(environ, opened),
             endpoint=endpoint_of(public[0], is_tls=bool(config.server.tls_certificate)),
             data_directory=data,
@@ -128,6 +153,12 @@ def _open_block(plan: Plan, opened: ExitStack) -> ControlBlock:
     return block
 
 
+def _open_complaint(opened: ExitStack) -> Complaint:
+    complaint = Complaint()
+    opened.callback(complaint.close)
+    return complaint
+
+
 def _open_notifier(environ: Mapping[str, str], opened: ExitStack) -> Notifier:
     notifier = Notifier(environ)
     opened.callback(notifier.close)
@@ -142,6 +173,7 @@ def _publish(service: Service, opened: ExitStack) -> None:
     record = ServiceRecord(
         pid=os.getpid(),
         control_fd=service.block.fd,
+        complaint_fd=service.complaint.fd,
         run_directory=str(service.run_directory),
         endpoint=service.endpoint,
         started_at=service.block.started_at_ms,

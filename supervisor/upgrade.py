@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -26,8 +26,8 @@ LOOK_INTERVAL_MS = 50
 def upgrade(config: Config) -> int:
     """Replace the workers and return once all are ready, with an exit code.
 
-    ``CHILD`` if a successor does not start, ``NOT_RUNNING`` if no service runs on the data
-    directory, ``FAILURE`` if it may not be told, or stops meanwhile.
+    ``CHILD`` if the roll is stopped, ``NOT_RUNNING`` if no service runs on the data directory,
+    ``FAILURE`` if it may not be told, or stops meanwhile.
     """
     try:
         with find_running(Path(config.storage.directory)) as service:
@@ -45,7 +45,7 @@ def _roll(service: RunningService) -> Iterator[str]:
     with closing(_Supervisor(service)) as supervisor:
         while service.block.service_state is ServiceState.STARTING:
             supervisor.wait()
-        watch = RollWatch(service.block)
+        watch = RollWatch(service.block, why=service.complaint)
         supervisor.hang_up()
         while True:
             yield from watch.look()
@@ -57,8 +57,10 @@ def _roll(service: RunningService) -> Iterator[str]:
 class RollWatch:
     """A roll as the control block shows it, from before it was asked for."""
 
-    def __init__(self, block: ControlBlock) -> None:
+    def __init__(self, block: ControlBlock, *, why: Callable[[], str]) -> None:
+        """``why`` returns why the last roll was stopped, empty if that cannot be found out."""
         self._block = block
+        self._why = why
         self._left = {
             slot.index: slot.generation for slot in block.slots if slot.role is Role.WORKER
         }
@@ -81,11 +83,7 @@ class RollWatch:
         if not self._left:
             return
         if self._block.rolls_stopped != self._stopped:
-            raise ServiceFailure(
-                ExitCode.CHILD,
-                "a worker does not start with what is on disk, the log says why; "
-                "it is tried again and again, the workers after it keep what they have loaded",
-            )
+            raise ServiceFailure(ExitCode.CHILD, self._why() or "stopped, the log says why")
         if self._block.service_state is ServiceState.DRAINING:
             raise ServiceFailure(ExitCode.FAILURE, "the service is stopping")
 

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from stator.runtime.control import ChildState
+from stator.runtime.control import ChildState, Counter
 from stator.runtime.exit_codes import ExitCode
 from stator.runtime.log import get_logger
 
@@ -16,6 +16,7 @@ from . import stall
 from .child_process import ChildProcess, describe_exit
 from .plan import ChildPlan
 from .policy import HEALTHY_SECONDS, Event, Phase, classify_exit, next_pause
+from .roll import Progress
 from .service import Service
 
 _log = get_logger("stator.supervisor")
@@ -124,6 +125,29 @@ class Ward:
         """Return which event the end of the last process is."""
         return classify_exit(
             self.last_exit, failed_starts=self.failed_starts, has_served=has_served
+        )
+
+    @property
+    def ready_for(self) -> float:
+        """Seconds from when the present process, or the last one, was ready to its last heartbeat.
+
+        0 if it is not ready yet.
+        """
+        lived_ns = self._slot.heartbeat_ns - self._ready_ns
+        return max(0.0, lived_ns / 1e9) if self.was_ready else 0.0
+
+    def progress(self) -> Progress:
+        """Return what a roll has to know."""
+        ready_for = (
+            self.ready_for
+        )  # before the counters: they are of this heartbeat, or a later one
+        counters = self._slot.counters
+        return Progress(
+            self.phase,
+            self.generation,
+            ready_for,
+            counters[Counter.STARTS],
+            counters[Counter.START_FAILURES],
         )
 
     def check(self, now_ns: int) -> None:

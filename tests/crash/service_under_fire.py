@@ -72,6 +72,7 @@ class ServiceUnderFire:
             "workers.restart_backoff": 0.02,
             "workers.restart_backoff_max": 0.1,
             "workers.grace_period": 5,
+            "workers.roll_watch": 0,
             "storage.directory": directory / "data",
             "storage.synchronous": "full",
             "log.format": "json",
@@ -218,7 +219,16 @@ class ServiceUnderFire:
 
     def read(self, actor: str, key: str, action: str, *arguments: object) -> Answer:
         """Ask an actor that may not exist; asks again while its process is being replaced."""
-        path = action_path(actor, key, action, create=False)
+        return self._insist(actor, key, action, arguments, create=False)
+
+    def insist(self, actor: str, key: str, action: str, *arguments: object) -> Answer:
+        """Ask an actor, which is created if there is none, in the same way."""
+        return self._insist(actor, key, action, arguments, create=True)
+
+    def _insist(
+        self, actor: str, key: str, action: str, arguments: tuple[object, ...], *, create: bool
+    ) -> Answer:
+        path = action_path(actor, key, action, create=create)
         answers: list[Answer] = []
 
         def is_answered() -> bool:

@@ -8,6 +8,14 @@ behaves stands in ``behaviour/<role>-<index>`` of the data directory when it sta
 ``block``         be ready, then block the event loop for ever
 ``crash``         be ready, then die of a segmentation fault
 ``stubborn``      be ready, and do not leave when asked
+``starts N M``    be ready; N actors started and M failed to
+
+That of a trial stands in ``behaviour/trial``:
+
+``exit N``        end with exit code N
+``refuse TEXT``   say why and end with the exit code of an unusable application
+``never ready``   hang
+``linger``        all is well, but do not end before the test says so, by another behaviour
 """
 
 import asyncio
@@ -23,14 +31,17 @@ from stator.runtime.boot import BOOT_FD_VARIABLE, Boot, read_boot
 from stator.runtime.child import Child, send_stacks_to
 from stator.runtime.control import Counter
 from stator.runtime.control_block import ControlBlock
+from stator.runtime.exit_codes import ExitCode
 
 
 def main() -> int:
     boot = read_boot(int(os.environ[BOOT_FD_VARIABLE]))
     send_stacks_to(boot.stack_fd)
     setproctitle(boot.title)
+    if sys.argv[1] == "trial":
+        return _be_tried(boot)
     child = Child(boot, ControlBlock.attach(boot.control_fd))
-    behaviour = _behaviour_of(boot)
+    behaviour = _behaviour_of(boot, f"{boot.role.name.lower()}-{boot.index}")
     if behaviour.startswith("exit "):
         return int(behaviour.removeprefix("exit "))
     if behaviour == "never ready":
@@ -41,8 +52,23 @@ def main() -> int:
     return code
 
 
-def _behaviour_of(boot: Boot) -> str:
-    name = f"{boot.role.name.lower()}-{boot.index}"
+def _be_tried(boot: Boot) -> int:
+    verb, _, rest = _behaviour_of(boot, "trial").partition(" ")
+    if verb == "exit":
+        return int(rest)
+    if verb == "refuse":
+        os.write(boot.ready_fd, rest.encode())
+        return ExitCode.APPLICATION
+    if verb == "never":
+        hang_before_ready()
+    parent = os.getppid()
+    while verb == "linger" and _behaviour_of(boot, "trial") == "linger" and os.getppid() == parent:
+        time.sleep(0.005)
+    os.write(boot.ready_fd, b"\n")
+    return ExitCode.OK
+
+
+def _behaviour_of(boot: Boot, name: str) -> str:
     file = Path(boot.data_directory) / "behaviour" / name
     return file.read_text() if file.exists() else ""
 
@@ -51,6 +77,9 @@ async def _serve(child: Child, behaviour: str) -> int:
     loop = asyncio.get_running_loop()
     child.start(loop)
     child.counters[Counter.REQUESTS] = 7
+    if behaviour.startswith("starts "):
+        well, badly = map(int, behaviour.split()[1:])
+        child.counters[Counter.STARTS], child.counters[Counter.START_FAILURES] = well, badly
     child.ready()
     if behaviour == "block":
         loop.call_soon(block_the_loop)

@@ -65,6 +65,7 @@ class RealService(RunningService):
             "workers.count": 2,
             "workers.heartbeat_interval": 0.05,
             "workers.restart_backoff": 0.01,
+            "workers.roll_watch": 0,
             "log.format": "json",
             **(settings or {}),
         }

@@ -60,6 +60,7 @@ class RunningService:
             "workers.count": 2,
             "workers.heartbeat_interval": 0.05,
             "workers.restart_backoff": 0.01,
+            "workers.roll_watch": 0,
             "storage.shards": 8,
             "log.format": "json",
             "log.level": "debug",

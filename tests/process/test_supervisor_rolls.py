@@ -210,7 +210,10 @@ def test_upgrade_says_that_a_worker_does_not_start(tmp_path: Path) -> None:
         failed = _upgrade("--data-directory", str(tmp_path))
         assert failed.returncode == ExitCode.CHILD
         assert len(failed.stdout.splitlines()) == 1
-        assert failed.stderr.startswith("stator: a worker does not start with what is on disk")
+        assert failed.stderr == (
+            "stator: worker 1 ended with exit code 65 (APPLICATION) before it was ready; "
+            "it is tried again and again, the workers after it keep what they have loaded\n"
+        )
 
 
 def test_upgrade_without_a_service_says_so(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def test_the_children_of_a_child_inherit_none_of_its_descriptors(fds: list[int])
     assert not any(os.get_inheritable(fd) for fd in fds)
 
 
+def test_a_descriptor_that_was_not_lent_is_not_inherited(fds: list[int]) -> None:
+    boot = msgspec.structs.replace(_boot(fds), control_fd=-1, lock_fd=-1, listen_fds=())
+    assert boot.inherited_fds == (fds[1], fds[2], fds[3])
+
+
 def test_a_record_of_another_version_is_refused(fds: list[int]) -> None:
     fd = write_boot(_boot(fds))
     data = os.pread(fd, 1 << 16, 0).replace(b'"generation"', b'"incarnation"')

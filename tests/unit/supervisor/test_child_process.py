@@ -91,6 +91,22 @@ def test_stacks_are_taken_once(boot: Boot) -> None:
     process.close()
 
 
+def test_a_report_is_taken_from_a_process_that_has_ended(boot: Boot) -> None:
+    process = _start(boot, _PRELUDE + "os.write(boot.ready_fd, b'no such module')")
+    assert process.reap() == 0
+    assert process.take_report() == b"no such module"
+    assert process.take_report() == b""
+    process.close()
+
+
+def test_a_report_is_not_waited_for_when_somebody_else_could_still_write_it(boot: Boot) -> None:
+    heir = "pid = os.fork()\nif not pid: os.read(boot.lifeline_fd, 1)"
+    process = _start(boot, _PRELUDE + heir)
+    assert process.reap() == 0
+    assert process.take_report() == b""
+    process.close()
+
+
 def test_a_child_has_the_descriptors_it_was_given_and_no_others(boot: Boot) -> None:
     process = _start(boot, _FDS)
     assert process.reap() == 0

@@ -159,7 +159,9 @@ def test_a_manifest_half_written_by_a_crash_is_written_again(tmp_path: Path) -> 
 
 
 def test_the_service_record_comes_and_goes(tmp_path: Path) -> None:
-    record = ServiceRecord(pid=1, control_fd=2, run_directory="r", endpoint="e", started_at=3)
+    record = ServiceRecord(
+        pid=1, control_fd=2, complaint_fd=3, run_directory="r", endpoint="e", started_at=4
+    )
     assert read_service_record(tmp_path) is None
     write_service_record(tmp_path, record)
     assert read_service_record(tmp_path) == record

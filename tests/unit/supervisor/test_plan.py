@@ -58,6 +58,7 @@ def test_a_child_is_started_by_its_role_and_index() -> None:
     plan = _plan(shards=4, workers=2)
     assert plan.workers[1].argv == ("python", "-m", "stator", "worker", "1")
     assert plan.gateways[0].argv == ("python", "-m", "stator", "gateway", "0")
+    assert plan.trial == ("python", "-m", "stator", "trial")
 
 
 def test_titles_name_role_index_and_shards() -> None:

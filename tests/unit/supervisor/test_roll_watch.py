@@ -31,14 +31,18 @@ def _start(block: ControlBlock, slot: int, *, generation: int, is_ready: bool = 
         child.set_state(ChildState.READY)
 
 
-def _failure(watch: RollWatch) -> ExitCode:
+def _watch(block: ControlBlock, why: str = "worker 1 ended") -> RollWatch:
+    return RollWatch(block, why=lambda: why)
+
+
+def _failure(watch: RollWatch) -> tuple[ExitCode, str]:
     with pytest.raises(ServiceFailure) as caught:
         list(watch.look())
-    return caught.value.exit_code
+    return caught.value.exit_code, str(caught.value)
 
 
 def test_a_worker_is_told_of_once_its_successor_is_ready(block: ControlBlock) -> None:
-    watch = RollWatch(block)
+    watch = _watch(block)
     assert list(watch.look()) == []
     _start(block, 1, generation=2, is_ready=False)
     assert list(watch.look()) == []
@@ -48,7 +52,7 @@ def test_a_worker_is_told_of_once_its_successor_is_ready(block: ControlBlock) ->
 
 
 def test_it_is_over_after_the_last_worker_whatever_gateways_do(block: ControlBlock) -> None:
-    watch = RollWatch(block)
+    watch = _watch(block)
     for slot in 1, 2:
         assert not watch.is_over
         _start(block, slot, generation=2)
@@ -56,25 +60,30 @@ def test_it_is_over_after_the_last_worker_whatever_gateways_do(block: ControlBlo
     assert watch.is_over
 
 
-def test_a_stopped_roll_is_a_failure(block: ControlBlock) -> None:
-    watch = RollWatch(block)
+@pytest.mark.parametrize(
+    ("why", "told"), [("worker 1 ended", "worker 1 ended"), ("", "stopped, the log says why")]
+)
+def test_a_stopped_roll_is_a_failure_with_its_reason(
+    block: ControlBlock, why: str, told: str
+) -> None:
+    watch = _watch(block, why)
     block.count_stopped_roll()
-    assert _failure(watch) is ExitCode.CHILD
+    assert _failure(watch) == (ExitCode.CHILD, told)
 
 
 def test_a_roll_that_was_stopped_before_is_none(block: ControlBlock) -> None:
     block.count_stopped_roll()
-    assert list(RollWatch(block).look()) == []
+    assert list(_watch(block).look()) == []
 
 
 def test_a_service_that_stops_rolls_no_further(block: ControlBlock) -> None:
-    watch = RollWatch(block)
+    watch = _watch(block)
     block.set_service_state(ServiceState.DRAINING)
-    assert _failure(watch) is ExitCode.FAILURE
+    assert _failure(watch) == (ExitCode.FAILURE, "the service is stopping")
 
 
 def test_what_happens_after_the_last_worker_does_not_matter(block: ControlBlock) -> None:
-    watch = RollWatch(block)
+    watch = _watch(block)
     for slot in 1, 2:
         _start(block, slot, generation=2)
     block.set_service_state(ServiceState.DRAINING)

@@ -28,6 +28,7 @@ def _record(fd: int, pid: int | None = None) -> ServiceRecord:
     return ServiceRecord(
         pid=pid or os.getpid(),
         control_fd=fd,
+        complaint_fd=-1,
         run_directory="",
         endpoint="http://127.0.0.1:6420",
         started_at=0,
