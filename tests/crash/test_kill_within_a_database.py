@@ -63,7 +63,7 @@ def test_nothing_stays_of_a_migration_that_was_cut_off(
     assert service.call("bank", "one", "audit").status in (0, 503)
 
     assert tables(short_tmp) == []
-    assert service.call("bank", "one", "audit") == FRESH
+    assert service.insist("bank", "one", "audit") == FRESH
 
 
 @pytest.mark.parametrize(("point", "is_there"), [("before_commit", False), ("after_commit", True)])
@@ -75,7 +75,7 @@ def test_a_migration_is_there_whole_or_not_at_all(
     assert service.call("bank", "one", "audit").status in (0, 503)
 
     assert ("transfers" in tables(short_tmp)) is is_there
-    assert service.call("bank", "one", "audit") == FRESH
+    assert service.insist("bank", "one", "audit") == FRESH
 
 
 def test_migrations_that_are_cut_off_at_random_are_done_by_the_next_start(
@@ -92,8 +92,7 @@ def test_migrations_that_are_cut_off_at_random_are_done_by_the_next_start(
             service.kill(Victim.WORKER, rng)
             kills += 1
             cut_off += sum(audit.result().status != 200 for audit in audits)
-            service.read("clerk", "one", "who")  # answers when there is a worker again
-            again = [service.call("bank", bank, "audit") for bank in banks]
+            again = [service.insist("bank", bank, "audit") for bank in banks]
             assert again == [FRESH] * AT_ONCE
 
     with capfd.disabled():
