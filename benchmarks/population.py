@@ -78,7 +78,9 @@ def call_each(
 
 def put_to_sleep(service: Service, actor: str, key: str) -> Outcome:
     """Put the actors of :func:`call_each` to sleep by the control API, 64 at a time."""
-    paths = [f"/actors/{each}/sleep?namespace=default" for each in stored_ids(service, actor, key)]
+    paths = [
+        f"/actors/{each}/sleep?namespace=default" for each in stored_ids(service.data, actor, key)
+    ]
     job = Job(
         port=service.port,
         paths=paths,
@@ -90,10 +92,10 @@ def put_to_sleep(service: Service, actor: str, key: str) -> Outcome:
     return drive(job)
 
 
-def stored_ids(service: Service, actor: str, key: str) -> list[str]:
+def stored_ids(data: Path, actor: str, key: str) -> list[str]:
     """Return the ids of actors whose key begins with ``key``; read from the shard files."""
     found: list[str] = []
-    for path in sorted(service.data.glob("shard-*.sqlite")):
+    for path in sorted(data.glob("shard-*.sqlite")):
         with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             rows = connection.execute(
                 "SELECT actor_id FROM actors WHERE name = ? AND key LIKE ?", (actor, key + "/%")

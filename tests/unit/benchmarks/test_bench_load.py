@@ -62,6 +62,22 @@ def test_a_request_has_the_length_it_says() -> None:
     assert b"rvt-key=bench%2C0&" in head
 
 
+def test_a_message_for_a_queue_says_whether_its_sender_waits() -> None:
+    request = make_requests(Job(port=1, queue="jobs", argument=7, wait=True))[0]
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /gateway/counter/queue/jobs?")
+    assert body == b'{"body":7,"wait":true}'
+
+
+def test_paths_are_posted_to_as_they_are_and_without_a_body() -> None:
+    requests = make_requests(Job(port=1, paths=["/actors/a/sleep", "/actors/b/sleep"]))
+    assert sorted(request.split(b" ")[1] for request in requests) == [
+        b"/actors/a/sleep",
+        b"/actors/b/sleep",
+    ]
+    assert all(request.endswith(b"content-length: 0\r\n\r\n") for request in requests)
+
+
 @pytest.mark.parametrize("end", range(len(OK)))
 def test_a_response_is_measured_by_its_head_alone(end: int) -> None:
     assert response_size(OK[:end]) == (len(OK) if b"\r\n\r\n" in OK[:end] else 0)
