@@ -6,6 +6,7 @@ hooks its connection is made only when the actor's code asks for it.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from stator.runtime.conn import Conn
@@ -60,7 +61,7 @@ class SingleCall(Visit):
         """Run the action, after the connection hooks if the class has any."""
         cell = self.cell
         if cell.definition.is_guarded:
-            cell.spawn(self._start_guarded())
+            cell.keep(cell.spawn(self._start_guarded()))
             return
         try:
             arguments = self.arguments()
@@ -76,7 +77,10 @@ class SingleCall(Visit):
             await admit(self)
             arguments = self.arguments()
         except BaseException as error:  # user code must not end the worker
-            cell.runner.fail(self, action, error)
+            if cell.is_aborted and isinstance(error, asyncio.CancelledError):
+                self.drop()  # the grace period of a stop is over
+            else:
+                cell.runner.fail(self, action, error)
         else:
             cell.runner.run(self, action, arguments)
         finally:

@@ -27,7 +27,6 @@ from stator.runtime.state_codec import StateTracker
 from stator.runtime.storage import ActorRow
 
 from .batch import Batch, Output, ReplyPort
-from .hook_budget import Budget
 from .lifecycle import ENDING, Status
 from .pairs import KeyValues
 from .queues.book import QueueBook, book_of
@@ -78,6 +77,7 @@ class Cell:
         "parked",
         "pulse",
         "queues",
+        "refuses_work",
         "row",
         "run_loop",
         "running",
@@ -111,6 +111,8 @@ class Cell:
         """Whether ``on_state_change`` was not told of the last change yet."""
         self.wants_sleep = False
         """Whether it asked to leave memory."""
+        self.refuses_work = False
+        """Whether its end is so near that background work may not begin any more."""
         self.visits: dict[str, Visit] = {}
         """Who is in ``self.conns``, by connection id."""
         self.calls: dict[ActionCaller, RunningAction] = {}
@@ -260,9 +262,9 @@ class Cell:
         """What runs the actor's actions."""
         return self.shard.runner
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine in the background; what it raises is logged."""
-        self.shard.spawn(work)
+        return self.shard.spawn(work)
 
     def keep(self, task: asyncio.Future[Any]) -> None:
         """Let ``task`` be cancelled when the grace period of a stop is over."""
@@ -383,21 +385,15 @@ class Cell:
         if self.queues is not None:
             self.queues.abort()
 
-    async def wait_idle(self, seconds: float) -> bool:
-        """Wait until no work is under way; ``False`` if it took longer than ``seconds``."""
-        if self.running == 0 and self.lingering == 0:
-            return True
-        self.idle = asyncio.get_running_loop().create_future()
-        try:
-            async with Budget(self.shard.clock, seconds):
-                await self.idle
-        except TimeoutError:
-            return False
-        return True
+    async def wait_idle(self) -> None:
+        """Return when no work is under way."""
+        while self.running or self.lingering:
+            self.idle = asyncio.get_running_loop().create_future()
+            await self.idle
 
     def _takes_work(self, how: str, future: asyncio.Future[Any]) -> bool:
         """Whether background work may begin; refused once the teardown has (semantics, 2.6)."""
-        if self.status not in (Status.DELETED, Status.GONE):
+        if not self.refuses_work and self.status not in (Status.DELETED, Status.GONE):
             return True
         self.log.warning("background work refused: the actor has stopped", how=how)
         future.cancel()

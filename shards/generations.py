@@ -39,6 +39,7 @@ from .batch import ReplyPort
 from .cell import Cell
 from .gateways import Gateways
 from .hibernation import connections_of, suspend_connections
+from .hook_budget import Budget
 from .idle import IdleWatch, sleep_longest_idle
 from .lifecycle import Status
 from .local_calls import LocalCaller
@@ -62,7 +63,7 @@ class Requests(Protocol):
     shards: dict[int, Shard]
     counters: list[int]
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
     def accept_call(self, call: ToActor, payload: bytes, port: ReplyPort) -> None: ...
     def deliver_held(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None: ...
 
@@ -240,24 +241,41 @@ class Generations:
             self._requests.accept_call(call, payload, port)
 
     async def drain(self, shards: Collection[Shard]) -> None:
-        """End the generations of all actors that are ready; returns when all is durable."""
-        cells = [
-            cell
-            for shard in shards
-            for cell in shard.by_identity.values()
-            if cell.status is Status.READY
-        ]
-        with_work = [cell for cell in cells if stopping.has_something_to_end(cell)]
-        await asyncio.gather(*map(stopping.drain, with_work))
-        for cell in cells:
-            if cell not in with_work:
-                cell.shard.capture_quietly(cell)
-        for shard in shards:
-            shard.save_deferred()
+        """End the generations of all actors; returns when all is durable.
+
+        Those that are starting have their grace period for it; those that leave memory already
+        go on with that.
+        """
+        cells = [cell for shard in shards for cell in shard.by_identity.values()]
+        at_rest = [cell for cell in cells if self._is_at_rest(cell)]
+        _save(at_rest, shards)  # first: nothing of the others may cost them what they changed
+        ended = await asyncio.gather(
+            *(self._drain_one(cell) for cell in cells if not self._is_at_rest(cell))
+        )
+        _save(at_rest, shards)
         await asyncio.gather(*(shard.wait_durable() for shard in shards), return_exceptions=True)
-        for cell in with_work:
-            _hand_back_publications(cell)
-            suspend_connections(cell)
+        for cell in ended:
+            if cell is not None:
+                _hand_back_publications(cell)
+                suspend_connections(cell)
+
+    def _is_at_rest(self, cell: Cell) -> bool:
+        return cell.status is Status.READY and not stopping.has_something_to_end(cell)
+
+    async def _drain_one(self, cell: Cell) -> Cell | None:
+        """Let an actor leave memory; return it if that ends with the last commit."""
+        with suppress(TimeoutError):
+            async with Budget(self._requests.clock, cell.definition.settings.sleep_grace_period):
+                while cell.status in (Status.LOADING, Status.STARTING):
+                    await cell.changed()
+        if cell.status is Status.READY:
+            if await stopping.drain(cell):
+                return cell
+            await self._leave(cell, stopping.destroy(cell))
+            return None
+        while cell.status in (Status.SLEEPING, Status.DESTROYING, Status.DELETED):
+            await cell.changed()
+        return None
 
     # -- what belongs to a generation
 
@@ -287,6 +305,15 @@ class Generations:
     def close(self) -> None:
         """Look after nobody any more."""
         self._idle_watch.close()
+
+
+def _save(cells: list[Cell], shards: Collection[Shard]) -> None:
+    """Put into the batch what actors changed, at once also what may wait."""
+    for cell in cells:
+        if cell.status is Status.READY:
+            cell.shard.capture_quietly(cell)
+    for shard in shards:
+        shard.save_deferred()
 
 
 def _hand_back_publications(cell: Cell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from stator.runtime.definition import CONNECTION_HOOKS
@@ -31,7 +32,7 @@ def open_connection(cell: Cell, opening: OpenConnection, params: bytes, link: Ga
     connection = Connection(cell, opening, params, link)
     link.connections[connection.number] = connection
     if not CONNECTION_HOOKS.isdisjoint(cell.definition.hooks):
-        cell.spawn(_open_with_hooks(connection))
+        cell.keep(cell.spawn(_open_with_hooks(connection)))
         return
     try:
         _decide_hibernation(connection)
@@ -58,7 +59,8 @@ async def _open_with_hooks(connection: Connection) -> None:
         _complete(connection)
     except BaseException as error:  # as above
         connection.is_opening = False
-        _refuse(connection, error)
+        is_cut_off = cell.is_aborted and isinstance(error, asyncio.CancelledError)
+        _refuse(connection, ActorRestarting() if is_cut_off else error)
     finally:
         cell.leave()
 

@@ -84,7 +84,7 @@ class Surroundings(Protocol):
     generations: Generations
 
     def make_client(self, cell: Cell) -> ActorClient: ...
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
     def find_gateway(self, connection: Connection) -> None: ...
     def pulse_of(self, definition: ActorDefinition) -> Pulse: ...
 
@@ -163,14 +163,17 @@ class Shard:
     def destroy(self, cell: Cell) -> None:
         """Record that the actor is to be destroyed and begin with it.
 
-        Who waits for its start is told: to let them create it again could go on for ever.
+        Who waits for its start is told: to let them create it again could go on for ever. One
+        that is leaving memory goes on with its destruction instead (``stopping.py``, rule 4).
         """
+        is_leaving = cell.status in (Status.SLEEPING, Status.DRAINING)
         if cell.status is Status.STARTING:
             for call, _, port in cell.take_held():
                 refuse(port, call.id, DestroyedDuringCreation())
         cell.become(Status.DESTROYING)
         self.write(MarkDestroyed(cell.row.pk), cell)
-        self._worker.generations.begin_destroy(cell)
+        if not is_leaving:
+            self._worker.generations.begin_destroy(cell)
 
     def sleep(self, cell: Cell) -> None:
         """Let the actor leave memory, one that starts as soon as it has started.

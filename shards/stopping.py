@@ -9,6 +9,8 @@ Rule 2. When the budget is over, actions that still run are answered ``actor.sto
         none of them is delivered again.
 Rule 3. Connections that cannot hibernate end, with ``on_disconnect``; those that can leave memory
         when everything is on disk. To destroy an actor ends all of them.
+Rule 4. An actor that is destroyed while it leaves memory is waited for no longer: what is left of
+        its sleep is the end of an ``on_sleep`` that has begun, then its destruction begins.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from __future__ import annotations
 import asyncio
 
 from stator.runtime.awaiting import result_of
-from stator.runtime.errors import ActorNotFound, ActorStopping
+from stator.runtime.calling import CALLER
+from stator.runtime.errors import ActorNotFound, ActorStopping, StorageUnavailable
 from stator.runtime.storage import DeleteActor, RecordSleep
 
 from .cell import Cell
@@ -40,6 +43,8 @@ async def destroy(cell: Cell) -> None:
     for connection in connections_of(cell):
         connection.close(CLOSE_NORMAL, "")
     await _wind_down(cell, "on_destroy")
+    if cell.status is Status.GONE:
+        raise StorageUnavailable
     if cell.queues is not None:
         cell.queues.fail(ActorNotFound())
     await delete(cell)
@@ -65,8 +70,18 @@ async def sleep(cell: Cell) -> None:
 
     Raises ``storage.unavailable``: then it has left memory already.
     """
-    _part_with_connections(cell, CLOSE_NORMAL, "actor.stopped")
-    await _wind_down(cell, "on_sleep")
+    if cell.status is Status.SLEEPING:
+        _part_with_connections(cell, CLOSE_NORMAL, "actor.stopped")
+        await _wind_down(cell, "on_sleep")
+    if cell.status is Status.SLEEPING:
+        await _store_sleeping(cell)
+    if cell.status is Status.DESTROYING:
+        await destroy(cell)  # rule 4
+    elif cell.status is Status.SLEEPING:
+        suspend_connections(cell)
+
+
+async def _store_sleeping(cell: Cell) -> None:
     if cell.queues is not None:
         cell.held += cell.queues.hand_over()
     row = cell.row
@@ -76,18 +91,22 @@ async def sleep(cell: Cell) -> None:
     while cell.batch is not None:
         await cell.wait_committed()
         cell.shard.flush(cell)  # what clients that left meanwhile caused
-    suspend_connections(cell)
 
 
-async def drain(cell: Cell) -> None:
+async def drain(cell: Cell) -> bool:
     """Let running work end, run ``on_sleep``, put the last state into the batch.
 
-    The connections stay until the caller has made sure that the batch is on disk.
+    The connections stay until the caller has made sure that the batch is on disk. ``False`` if
+    the actor was destroyed meanwhile: that is left to the caller.
     """
     cell.become(Status.DRAINING)
     _part_with_connections(cell, GOING_AWAY, "ws.going_away")
     await _wind_down(cell, "on_sleep")
-    _store_all(cell)
+    if cell.status is Status.DESTROYING:
+        return False
+    if cell.status is Status.DRAINING:
+        _store_all(cell)
+    return True
 
 
 def _part_with_connections(cell: Cell, code: int, reason: str) -> None:
@@ -110,13 +129,20 @@ def _store_all(cell: Cell) -> None:
 
 
 async def _wind_down(cell: Cell, hook: str) -> None:
+    CALLER.set(None)  # nobody's work, whoever asked for it
+    status = cell.status
     cell.abort()
     clock = cell.shard.clock
     deadline = clock.time() + cell.definition.settings.sleep_grace_period
-    if hook in cell.definition.hooks:
-        await _run_hook(cell, hook, deadline)
-    if not await _has_ended(cell, deadline, waits_for_run=hook == "on_sleep"):
-        await _cut_off(cell)
+    overdue = None
+    if hook in cell.definition.hooks and not await _run_hook(cell, hook, deadline):
+        overdue = hook
+    has_ended = await _has_ended(cell, deadline, waits_for_run=hook == "on_sleep")
+    if cell.status is not status:
+        return  # destroyed (rule 4), or its storage was lost
+    if overdue or not has_ended:
+        await _cut_off(cell, overdue)
+    cell.refuses_work = True
     if cell.run_loop is not None and (task := cell.run_loop.cancel()) is not None:
         await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
     if cell.database is not None:
@@ -146,21 +172,38 @@ async def cut_off_evicted(cell: Cell) -> None:
 
 
 async def _has_ended(cell: Cell, deadline: float, *, waits_for_run: bool) -> bool:
-    """Wait until the actor's work has come to an end; ``False`` if the deadline passed first."""
+    """Wait until the actor's work has come to an end, or its status is another one; ``False`` if
+    the deadline passed first."""
+    run_loop = cell.run_loop if waits_for_run else None
+
+    async def ended() -> None:
+        if run_loop is not None:
+            await run_loop.wait()
+        await cell.wait_idle()
+
+    if not (cell.running or cell.lingering or (run_loop is not None and run_loop.is_active)):
+        return True
     clock = cell.shard.clock
-    if waits_for_run and cell.run_loop is not None and cell.run_loop.is_active:
-        try:
-            async with Budget(clock, deadline - clock.time()):
-                await cell.run_loop.wait()
-        except TimeoutError:
-            return False
-    return await cell.wait_idle(deadline - clock.time())
+    awaited = [asyncio.ensure_future(ended()), asyncio.ensure_future(cell.changed())]
+    try:
+        async with Budget(clock, deadline - clock.time()):
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+    except TimeoutError:
+        return False
+    finally:
+        for each in awaited:
+            each.cancel()
+    return True
 
 
-async def _cut_off(cell: Cell) -> None:
-    """End what the grace period was not enough for (semantics page, section 2.7, step 9)."""
+async def _cut_off(cell: Cell, hook: str | None) -> None:
+    """End what the grace period was not enough for (semantics page, section 2.7, step 9).
+
+    ``hook`` is that of the end, if it was cut off.
+    """
     cell.log.warning(
         "grace period over",
+        hook=hook,
         running=cell.running,
         wait_until=cell.lingering,
         actions=len(cell.calls),
@@ -183,10 +226,26 @@ async def cancel_tasks(cell: Cell) -> None:
         await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT_S)
 
 
-async def _run_hook(cell: Cell, hook: str, deadline: float) -> None:
+async def _run_hook(cell: Cell, hook: str, deadline: float) -> bool:
+    """Run the hook of the end; ``False`` if it was cut off. What it raises is logged."""
     clock = cell.shard.clock
+
+    async def run() -> None:
+        try:
+            await result_of(getattr(cell.actor, hook)())
+        except asyncio.CancelledError as error:
+            if not is_overdue:
+                cell.log.error("hook failed", hook=hook, exc_info=error)
+        except BaseException as error:  # as in a start: user code must not end the worker
+            cell.log.error("hook failed", hook=hook, exc_info=error)
+
+    is_overdue = False
+    task = asyncio.ensure_future(run())
     try:
         async with Budget(clock, deadline - clock.time()):
-            await result_of(getattr(cell.actor, hook)())
-    except BaseException as error:  # as in a start: user code must not end the worker
-        cell.log.error("hook failed", hook=hook, exc_info=error)
+            await asyncio.wait({task})
+    except TimeoutError:
+        is_overdue = True
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
+    return not is_overdue

@@ -7,6 +7,7 @@ single calls are admitted as they are.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -244,7 +245,7 @@ def dismiss(visit: Visit) -> None:
         result = hook.on_disconnect(conn)
         if hasattr(result, "__await__"):
             cell.enter()
-            cell.spawn(_finish_disconnect(cell, result))
+            cell.keep(cell.spawn(_finish_disconnect(cell, result)))
             return
     except BaseException as error:  # user code must not end the worker
         cell.log.error("hook failed", hook="on_disconnect", exc_info=error)
@@ -258,7 +259,8 @@ async def _finish_disconnect(cell: Cell, result: Any) -> None:
         async with Budget(cell.shard.clock, cell.definition.settings.on_connect_timeout):
             await result_of(result)
     except BaseException as error:  # as above
-        cell.log.error("hook failed", hook="on_disconnect", exc_info=error)
+        if not (cell.is_aborted and isinstance(error, asyncio.CancelledError)):
+            cell.log.error("hook failed", hook="on_disconnect", exc_info=error)
     finally:
         cell.leave()
     cell.shard.capture_quietly(cell)
