@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import time
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -27,12 +28,15 @@ EACH = 100
 ROWS = 200
 """What the second migration of a bank inserts."""
 
-_journal = os.open(DIRECTORY / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+@cache
+def _journal() -> int:
+    return os.open(DIRECTORY / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def note(*words: object) -> None:
     """Write a line that no crash takes back."""
-    os.write(_journal, (" ".join(map(str, words)) + "\n").encode())
+    os.write(_journal(), (" ".join(map(str, words)) + "\n").encode())
 
 
 def die() -> None:

@@ -17,6 +17,7 @@ class Journal:
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "journal"
+        self._file.touch()
 
     def lines(self, kind: str, key: str) -> list[tuple[str, str]]:
         """Return the last two words of each line of a kind that an actor wrote, in order."""
