@@ -4,118 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import pytest
 
 from stator.runtime.exit_codes import ExitCode
-from stator.runtime.ids import shard_of
+from tests.fakes.deployment import Deployment, keys_by_worker
 from tests.fakes.open_connection import OpenConnection
 from tests.fakes.real_service import HttpAnswer, RealService, make_path, request_over
 from tests.fakes.running_service import wait_until
 
 pytestmark = pytest.mark.process
-
-SHARDS = 4
-
-CODE = """
-import asyncio
-from stator import Actor, Queue, Response, action, setup
-
-class Counter(Actor):
-    state: int = 0
-    jobs = Queue[str, str]()
-
-    @action
-    async def await_job(self) -> None:
-        await self.queue.wait_for_names([self.jobs])
-
-    @action
-    async def complete_job(self) -> None:
-        message = await self.queue.next(self.jobs, completable=True)
-        await message.complete(message.body + " done by {version}")
-
-    async def on_wake(self):
-        await asyncio.sleep(0.01)
-
-    @action
-    def increment(self) -> int:
-        self.state += 1
-        self.broadcast("changed", self.state)
-        return self.state
-
-    @action
-    async def increment_slowly(self) -> int:
-        await asyncio.sleep(0.05)
-        return self.increment()
-
-    @action
-    async def increment_of(self, key: str) -> int:
-        await asyncio.sleep(0.05)
-        return await self.client.get_or_create("counter", [key]).call("increment")
-
-    @action
-    def connections(self) -> list[str]:
-        return list(self.conns)
-
-    async def on_request(self, request):
-        async def repeat():
-            async for part in request.stream():
-                await asyncio.sleep(0.01)
-                yield part
-        return Response(repeat())
-
-    @action
-    def code(self) -> str:
-        return "{version}"
-
-registry = setup(use={{"counter": Counter}})
-"""
-
-
-class Deployment:
-    """A service whose application can be exchanged on disk."""
-
-    def __init__(self, root: Path, settings: Mapping[str, object] | None = None) -> None:
-        self._file = root / "release" / "app.py"
-        self._file.parent.mkdir()
-        self._data = root / "data"
-        self.deploy("one")
-        chosen = {
-            "application.path": self._file.parent,
-            "storage.shards": SHARDS,
-            **(settings or {}),
-        }
-        self.service = RealService(self._data, chosen)
-
-    def deploy(self, version: str) -> None:
-        """Put another version of the application on disk."""
-        self._file.write_text(CODE.format(version=version))
-
-    def break_application(self) -> None:
-        """Put something on disk that cannot be imported."""
-        self._file.write_text("import nothing_of_this_name")
-
-    def upgrade(self) -> subprocess.CompletedProcess[str]:
-        """Run ``stator upgrade``."""
-        return subprocess.run(
-            [sys.executable, "-m", "stator", "upgrade", "--data-directory", self._data],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def generations(self) -> list[int]:
-        """Return the generations of all children by slot."""
-        with closing(self.service.block()) as block:
-            return [slot.generation for slot in block.slots]
 
 
 class Caller(Thread):
@@ -153,20 +56,11 @@ class Caller(Thread):
             self.surprise = answer
 
 
-def _keys_by_worker() -> tuple[list[str], list[str]]:
-    """Return eight keys of counters of each of two workers."""
-    keys: tuple[list[str], list[str]] = ([], [])
-    for number in range(200):
-        shard = shard_of("default", "counter", (str(number),), SHARDS)
-        keys[shard * 2 // SHARDS].append(str(number))
-    return keys[0][:8], keys[1][:8]
-
-
 def test_callers_notice_nothing_of_two_rolls(tmp_path: Path) -> None:
     deployment = Deployment(tmp_path)
     with deployment.service as service:
         service.wait_ready()
-        first, second = _keys_by_worker()
+        first, second = keys_by_worker()
         callers = [
             *(Caller(service, "increment", key) for key in (first[0], first[1], second[0])),
             *(Caller(service, "increment_slowly", key) for key in (first[2], second[2])),
@@ -226,7 +120,7 @@ def test_raw_requests_keep_both_their_bodies_through_a_roll(tmp_path: Path) -> N
     deployment = Deployment(tmp_path)
     with deployment.service as service:
         service.wait_ready()
-        first, second = _keys_by_worker()
+        first, second = keys_by_worker()
         uploaders = [Uploader(service, key) for key in (*first[:3], *second[:3])]
         for uploader in uploaders:
             uploader.start()
@@ -266,38 +160,11 @@ def test_a_request_that_comes_during_a_roll_is_served_by_the_new_code(tmp_path: 
     deployment = Deployment(tmp_path)
     with deployment.service as service:
         service.wait_ready()
-        keys = [keys[0] for keys in _keys_by_worker()]
+        keys = [keys[0] for keys in keys_by_worker()]
         assert [service.output("counter", "code", key=key) for key in keys] == ["one", "one"]
         deployment.deploy("version two")
         assert deployment.upgrade().returncode == ExitCode.OK
         assert [service.output("counter", "code", key=key) for key in keys] == ["version two"] * 2
-
-
-def test_a_broken_application_takes_one_worker_and_mending_it_brings_that_back(
-    tmp_path: Path,
-) -> None:
-    deployment = Deployment(tmp_path, {"server.ready_timeout": 20})
-    with deployment.service as service:
-        service.wait_ready()
-        rolled, untouched = (keys[0] for keys in _keys_by_worker())
-        assert service.output("counter", "increment", key=rolled) == 1
-        deployment.break_application()
-        failed = deployment.upgrade()
-        assert failed.returncode == ExitCode.CHILD
-        assert failed.stderr.startswith("stator: a worker does not start with what is on disk")
-        problem = service.wait_event("application unusable")["problem"]
-        assert "ModuleNotFoundError: No module named 'nothing_of_this_name'" in problem
-        assert service.output("counter", "code", key=untouched) == "one"
-        waiting: list[Any] = []
-        asker = Thread(target=_ask(service, rolled, waiting))
-        asker.start()
-        deployment.deploy("mended")
-        asker.join()
-        assert waiting == [2]
-        assert service.output("counter", "code", key=rolled) == "mended"
-        assert service.output("counter", "code", key=untouched) == "one"
-        assert deployment.upgrade().returncode == ExitCode.OK
-        assert service.output("counter", "code", key=untouched) == "mended"
 
 
 # -- connections
@@ -309,7 +176,7 @@ def test_an_open_connection_survives_two_rolls_with_its_id_and_its_subscription(
     deployment = Deployment(tmp_path)
     with deployment.service as service:
         service.wait_ready()
-        for keys in _keys_by_worker():
+        for keys in keys_by_worker():
             with OpenConnection(service.endpoint, "counter", keys[0]) as connection:
                 conn_id = connection.begin().connection_id
                 connection.subscribe("changed")
@@ -355,7 +222,7 @@ def test_actions_over_connections_run_once_each_through_two_rolls(tmp_path: Path
     deployment = Deployment(tmp_path)
     with deployment.service as service:
         service.wait_ready()
-        first, second = _keys_by_worker()
+        first, second = keys_by_worker()
         talkers = [
             *(Talker(service, "increment", key) for key in (first[0], second[0])),
             *(Talker(service, "increment_slowly", key) for key in (first[1], second[1])),
@@ -371,7 +238,3 @@ def test_actions_over_connections_run_once_each_through_two_rolls(tmp_path: Path
         for talker in talkers:
             talker.stop()
         assert {talker.name: talker.surprise for talker in talkers if talker.surprise} == {}
-
-
-def _ask(service: RealService, key: str, answers: list[Any]) -> Callable[[], None]:
-    return lambda: answers.append(service.output("counter", "increment", key=key))
