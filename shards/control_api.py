@@ -263,7 +263,8 @@ class ControlApi:
         shard = None if number is None else self._engine.shards.get(number)
         cell = None if shard is None else shard.by_id.get(row.actor_id)
         is_asleep = cell is None and row.started_ms is not None
-        failure = self._engine.generations.failures.find(row.actor_id)
+        failures = self._engine.generations.failures
+        failure, pause = failures.find(row.actor_id), failures.blocks(row.actor_id)
         return ActorRecord(
             row.actor_id,
             row.namespace,
@@ -273,7 +274,7 @@ class ControlApi:
             started_ms=row.started_ms,
             slept_ms=(row.slept_ms or row.started_ms) if is_asleep else None,
             connectable_ms=row.started_ms if cell and cell.status is not Status.STARTING else None,
-            reschedule_ms=None if failure is None or failure.count < 2 else failure.until_ms,
+            reschedule_ms=None if pause is None else pause.until_ms,
             error=None if failure is None else {"crashed": _describe(failure.error)},
         )
 

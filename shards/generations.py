@@ -142,9 +142,10 @@ class Generations:
     def _fail_start(self, cell: Cell, error: BaseException) -> None:
         cell.log.error("actor did not start", exc_info=error)
         self._requests.counters[Counter.START_FAILURES] += 1
+        if cell.status is not Status.STARTING:
+            return  # destroyed by its own hook, which goes on, or its storage was lost meanwhile
         self.failures.note(cell.row.actor_id, error)
-        if cell.database is not None:
-            self._spawn(cell.database.close(0.0))
+        self._spawn(stopping.cut_off(cell))  # what its hooks began
         if cell.batch is None:
             self.give_up(cell, error)
         else:
@@ -295,7 +296,7 @@ class Generations:
 
     def discard(self, cell: Cell) -> None:
         """Cut off what an actor whose changes were lost still does."""
-        self._spawn(stopping.cut_off_evicted(cell))
+        self._spawn(stopping.cut_off(cell))
 
     def sleep_longest_idle(self, count: int) -> int:
         """Put up to ``count`` idle actors to sleep; return how many."""

@@ -140,9 +140,9 @@ async def _wind_down(cell: Cell, hook: str) -> None:
     has_ended = await _has_ended(cell, deadline, waits_for_run=hook == "on_sleep")
     if cell.status is not status:
         return  # destroyed (rule 4), or its storage was lost
+    cell.refuses_work = True
     if overdue or not has_ended:
         await _cut_off(cell, overdue)
-    cell.refuses_work = True
     if cell.run_loop is not None and (task := cell.run_loop.cancel()) is not None:
         await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
     if cell.database is not None:
@@ -162,8 +162,9 @@ def has_something_to_end(cell: Cell) -> bool:
     )
 
 
-async def cut_off_evicted(cell: Cell) -> None:
-    """End what an actor that lost its storage still does; nothing of it can be kept."""
+async def cut_off(cell: Cell) -> None:
+    """End what an actor still does that did not start or lost its storage: nothing is kept."""
+    cell.refuses_work = True
     if cell.run_loop is not None:
         cell.run_loop.cancel()
     await cancel_tasks(cell)
