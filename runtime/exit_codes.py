@@ -28,8 +28,8 @@ class ExitCode(IntEnum):
     LOCKED = 75
     """Another service owns the data directory."""
     CHILD = 70
-    """A child process could not be started or kept running, or a successor in an upgrade; the log
-    says which and why."""
+    """A child process could not be started or kept running, or an upgrade was stopped; the log says
+    which and why."""
     FORCED = 130
     """A second SIGTERM or SIGINT cut the drain short. Nothing committed is lost."""
     ORPHANED = 76
