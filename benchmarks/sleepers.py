@@ -30,7 +30,7 @@ NAP_S = 0.5
 
 PORTION, BEFORE, MEASURED = 10_000, 3, 10
 """Actors that are awake together, and how many times that sleep before and while it is measured."""
-QUICK_PORTION, QUICK_MEASURED = 5_000, 2
+QUICK_MEASURED = 2
 
 
 def wake(service: Service, length: Length) -> Row:
@@ -98,7 +98,7 @@ def memory(settings: dict[str, object], *, quick: bool) -> Iterator[Row]:
     awake than before the first reading. What is left of serving the first portions (caches of
     SQLite up to their bound, memory that the allocator keeps for later) is in both readings.
     """
-    portion, measured = (QUICK_PORTION, QUICK_MEASURED) if quick else (PORTION, MEASURED)
+    measured = QUICK_MEASURED if quick else MEASURED
     fresh = count()
     with data_directory() as data, start_workshop(data, settings) as service:
         service.wait_first_answer()
@@ -106,7 +106,7 @@ def memory(settings: dict[str, object], *, quick: bool) -> Iterator[Row]:
 
         def let_sleep() -> None:
             key = f"nap{next(fresh)}"
-            call_each(service, "napper", key, portion, action="increment", argument=1)
+            call_each(service, "napper", key, PORTION, action="increment", argument=1)
             wait_awake(service, others)
 
         for _ in range(BEFORE):
@@ -115,6 +115,6 @@ def memory(settings: dict[str, object], *, quick: bool) -> Iterator[Row]:
         for _ in range(measured):
             let_sleep()
         grown = workers_kib(service) - before
-    actors = portion * measured
+    actors = PORTION * measured
     figure = f"memory per sleeping actor, {actors:,} of them"
     yield Row(figure, "bytes", grown * 1024 / actors, target=SLEEPING_BYTES)
