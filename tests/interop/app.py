@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from stator import Actor, ActorError, Options, Queue, UserError, action, setup
+from stator import Actor, ActorError, Event, Options, Queue, UserError, action, setup
 
 
 class Counter(Actor):
@@ -184,6 +184,57 @@ class Impatient(Actor):
     store = Queue[Any]()
 
 
+class Life(Actor):
+    """Sleeps soon; remembers its lives, and in ``vars`` only the present one."""
+
+    options = Options(sleep_timeout=1.0)
+    state: dict[str, Any]
+    rang = Event[Any]()
+
+    def create_state(self, input: Any) -> dict[str, Any]:  # noqa: A002 - python-api, section 3
+        return {"input": input, "wakes": 0, "count": 0, "rings": []}
+
+    def on_wake(self) -> None:
+        self.vars = 0
+        self.state["wakes"] += 1
+
+    @action
+    def count(self) -> list[int]:
+        self.state["count"] += 1
+        self.vars += 1
+        return [self.state["count"], self.vars, self.state["wakes"]]
+
+    @action
+    def remembered(self) -> dict[str, Any]:
+        return self.state
+
+    @action
+    def fall_asleep(self) -> None:
+        self.sleep()
+
+    @action
+    def vanish(self) -> str:
+        self.destroy()
+        return "farewell"
+
+    @action
+    async def ring_after(self, seconds: float, tone: Any) -> str:
+        return await self.schedule.after(seconds, self.ring, tone)
+
+    @action
+    async def ring_at(self, instant: float, tone: Any) -> str:
+        return await self.schedule.at(instant, self.ring, tone)
+
+    @action
+    async def cancel(self, schedule_id: str) -> bool:
+        return await self.schedule.cancel(schedule_id)
+
+    @action
+    def ring(self, tone: Any) -> None:
+        self.state["rings"].append([tone, self.conn is not None])
+        self.broadcast(self.rang, tone)
+
+
 registry = setup(
     use={
         "counter": Counter,
@@ -191,5 +242,6 @@ registry = setup(
         "odd name+é": Echo,
         "mill": Mill,
         "impatient": Impatient,
+        "life": Life,
     }
 )

@@ -59,10 +59,12 @@ export async function forceToSleep(t, id) {
 }
 
 /** Return once an actor sleeps. */
-export async function asleep(t, id) {
-    const path = `/actors?namespace=default&actor_ids=${id}`;
-    await until(async () => {
-        const { actors } = await t.get(path, t.services.rooms);
-        return actors[0].sleep_ts !== null;
-    });
+export async function asleep(t, id, endpoint = t.services.rooms) {
+    await until(async () => await sleeps(t, id, endpoint));
+}
+
+/** Whether an actor sleeps; it is not woken to find out. */
+export async function sleeps(t, id, endpoint = t.services.rooms) {
+    const { actors } = await t.get(`/actors?namespace=default&actor_ids=${id}`, endpoint);
+    return actors[0].sleep_ts !== null;
 }
