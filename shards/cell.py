@@ -385,6 +385,15 @@ class Cell:
         if self.queues is not None:
             self.queues.abort()
 
+    def let_go(self) -> None:
+        """Break the circles of references, so that an actor that left is freed at once and not
+        when the garbage collector gets round to old objects; while code of it runs, they stay."""
+        is_running = self.run_loop is not None and self.run_loop.is_active
+        if is_running or self.running or self.lingering or self.tasks or self.calls:
+            return
+        self.actor = _NOBODY
+        self.tracker = self.queues = self.schedules = self.run_loop = self._client = None
+
     async def wait_idle(self) -> None:
         """Return when no work is under way."""
         while self.running or self.lingering:
@@ -413,3 +422,7 @@ class Cell:
             self.log.error("background work failed", exc_info=error)
         if self.status is not Status.GONE:
             self.shard.capture_quietly(self)
+
+
+_NOBODY: Any = object.__new__(Actor)
+"""Stands for the instance of an actor that has left memory."""

@@ -30,6 +30,7 @@ from stator.runtime.ids import RANDOM_BYTES, make_actor_id
 from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import (
     Call,
+    GivenBack,
     OpenConnection,
     Publish,
     Request,
@@ -117,6 +118,7 @@ class Engine:
         self._control = ControlApi(self)
         self._looking_up: dict[str, list[Held]] = {}
         self._draining = False
+        self._has_successor = False
         for shard in self.shards.values():
             shard.alarm.open()
 
@@ -137,7 +139,7 @@ class Engine:
             return
         if self._draining and not isinstance(port, LocalCaller):
             # Actors that finish their work may still call one another.
-            refuse(port, call.id, ServiceUnavailable())
+            self._turn_away(call, payload, port)
             return
         if call.resolution is Resolution.BY_ID:
             cell = shard.by_id.get(call.key)
@@ -283,9 +285,20 @@ class Engine:
             pulse = self._pulses[seconds] = Pulse(self.clock, seconds)
         return pulse
 
-    async def drain(self) -> None:
+    def _turn_away(self, call: ToActor, payload: bytes, port: ReplyPort) -> None:
+        """Leave a request that was not begun to this worker's successor, if there is one.
+
+        Who opens a connection or wakes an actor asks again when the link ends.
+        """
+        if not self._has_successor or not isinstance(port, GatewayLink):
+            refuse(port, call.id, ServiceUnavailable())
+        elif isinstance(call, GivenBack):
+            port.send(call, payload)
+
+    async def drain(self, *, has_successor: bool = False) -> None:
         """Stop all actors in an orderly way; returns when all they did is durable."""
         self._draining = True
+        self._has_successor = has_successor
         for shard in self.shards.values():
             shard.alarm.close()
         await self.generations.drain(self.shards.values())

@@ -165,6 +165,7 @@ class Generations:
             connection.detach()
         for call, _, port in cell.take_held():
             refuse(port, call.id, error)
+        cell.let_go()
 
     # -- alarms
 
@@ -238,6 +239,7 @@ class Generations:
             cell.log.error("actor could not be stopped in an orderly way", status=status.value)
         held = cell.take_held()
         cell.shard.remove(cell)
+        cell.let_go()
         for call, payload, port in held:
             self._requests.accept_call(call, payload, port)
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from .cell import Cell
     from .shard import Shard
 
-LONGEST_LOOK_S = 300.0
-"""Entries of actors that left memory are forgotten within this time, whatever their time-out."""
+SWEEP_AT_LEAST = 1_000
+"""Entries of actors that left memory are looked for when there are so many, and twice as many as
+after the last time."""
 
 _Entry = tuple[float, str, int, int]
 """When to look, at which actor (id), of which shard, of which generation."""
@@ -32,6 +33,7 @@ class IdleWatch:
         self._clock = clock
         self._find_shard = find_shard
         self._entries: list[_Entry] = []
+        self._sweep_at = SWEEP_AT_LEAST
         self._timer: Timer | None = None
         self._armed_for = 0.0
 
@@ -39,6 +41,7 @@ class IdleWatch:
         """Look after an actor that has just become ready."""
         if not cell.definition.settings.no_sleep:
             self._push(cell, self._clock.time())
+            self._sweep()
             self._arm()
 
     def close(self) -> None:
@@ -47,10 +50,23 @@ class IdleWatch:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _sweep(self) -> None:
+        """Forget entries of actors that left memory, once they are the greater part."""
+        if len(self._entries) < self._sweep_at:
+            return
+        self._entries = [entry for entry in self._entries if self._find(entry) is not None]
+        heapq.heapify(self._entries)
+        self._sweep_at = max(SWEEP_AT_LEAST, 2 * len(self._entries))
+
+    def _find(self, entry: _Entry) -> Cell | None:
+        _, actor_id, number, generation = entry
+        cell = self._find_shard(number).by_id.get(actor_id)
+        return cell if cell is not None and cell.row.generation == generation else None
+
     def _push(self, cell: Cell, now: float) -> None:
-        look = min(_due(cell, now), now + LONGEST_LOOK_S)
         row = cell.row
-        heapq.heappush(self._entries, (look, row.actor_id, cell.shard.number, row.generation))
+        entry = (_due(cell, now), row.actor_id, cell.shard.number, row.generation)
+        heapq.heappush(self._entries, entry)
 
     def _arm(self) -> None:
         if not self._entries:
@@ -67,9 +83,8 @@ class IdleWatch:
         self._timer = None
         now = self._clock.time()
         while self._entries and self._entries[0][0] <= now:
-            _, actor_id, number, generation = heapq.heappop(self._entries)
-            cell = self._find_shard(number).by_id.get(actor_id)
-            if cell is None or cell.row.generation != generation:
+            cell = self._find(heapq.heappop(self._entries))
+            if cell is None:
                 continue
             if cell.is_idle and _due(cell, now) <= now:
                 cell.sleep()

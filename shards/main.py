@@ -99,9 +99,10 @@ async def _serve(
     child.ready()
     await child.wait_stopping()
     pressure.close()
-    if _has_successor(child, block):
+    has_successor = _has_successor(child, block)
+    if has_successor:
         await server.say_goodbye(boot.config.workers.grace_period * FAREWELL_PART)
-    await engine.drain()
+    await engine.drain(has_successor=has_successor)
     server.close()
     await server.wait_closed(FLUSH_TIMEOUT_S)
     await databases.close()

@@ -170,6 +170,8 @@ async def cut_off(cell: Cell) -> None:
     await cancel_tasks(cell)
     if cell.database is not None:
         await cell.database.close(0.0)
+    if cell.status is Status.GONE:
+        cell.let_go()
 
 
 async def _has_ended(cell: Cell, deadline: float, *, waits_for_run: bool) -> bool:

@@ -11,9 +11,10 @@ leaving      the worker said Goodbye: the link carries replies until it ends, an
 closed       it fails with ``guard.service_unavailable``
 ===========  ====================================================================
 
-A worker that leaves hands publications that still wait back; they wait for its successor as
-requests do that were not handed over. One that was handed over when the link broke fails with
-``actor.restarting``: whether the worker ran it is unknown, so only the caller may repeat it.
+A worker that leaves hands back what it did not begin with, and publications that still wait; they
+wait for its successor as requests do that were not handed over. One that was handed over when the
+link broke fails with ``actor.restarting``: whether the worker ran it is unknown, so only the caller
+may repeat it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from .frames import (
     BodyCredit,
     BodyPart,
     ExchangeAborted,
+    GivenBack,
     Goodbye,
     Hello,
     Opened,
@@ -216,7 +218,7 @@ class Dialer:
                 self._hand_over_waiting(self._opening)
         elif isinstance(frame, Goodbye):
             self._part()
-        elif isinstance(frame, Publish):
+        elif isinstance(frame, GivenBack):
             self._take_back(frame, payload)
         elif self._inbox is not None:
             self._inbox.take(self, frame, payload)
@@ -242,8 +244,9 @@ class Dialer:
         self._leaving.send(Goodbye())
         self._settle(self._leaving)
 
-    def _take_back(self, request: Publish, payload: bytes) -> None:
-        """Keep a publication, whose message is stored, for the worker's successor."""
+    def _take_back(self, request: GivenBack, payload: bytes) -> None:
+        """Keep a request that the worker did not begin with, or a publication whose message is
+        stored, for the worker's successor."""
         reply = self._handed_over.pop(request.id, None)
         self._publications.discard(request.id)
         if reply is not None and not reply.done():

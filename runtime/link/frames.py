@@ -3,8 +3,8 @@
 A frame is a small msgspec header and an opaque payload.
 
 Rule 1. The first frame in both directions is :class:`Hello`; nothing is handed over before it.
-Rule 2. A request carries an ``id`` its sender chose; exactly one reply carries it back. Only a
-        :class:`Publish` may come back itself, from a worker that leaves: ask its successor.
+Rule 2. A request carries an ``id`` its sender chose; exactly one reply carries it back. One that
+        is :data:`GivenBack` may come back itself, from a worker that leaves.
 Rule 3. A payload is what a client sent or will receive; nobody between the two ends opens it.
 Rule 4. A frame that breaks these rules ends the link: both ends are ours, so it is a bug.
 
@@ -378,6 +378,9 @@ class ResponseHead(Frame, tag=26, frozen=True):
 
 ToActor = Call | Publish | OpenConnection | WakeActor | OpenExchange
 """What waits for its actor to be ready."""
+
+GivenBack = Call | Publish | OpenExchange
+"""What comes back from a worker that leaves and did not begin with it: ask its successor."""
 
 ToExchange = BodyPart | BodyCredit | ExchangeAborted
 """What belongs to an exchange, in both directions."""
