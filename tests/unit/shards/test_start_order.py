@@ -60,7 +60,7 @@ class It(Actor):
         SEEN.append(text)
         self.state.append(text)
         self.vars["calls"] += 1
-        return self.state
+        return list(self.state)
 
     @action
     def calls(self) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from stator import Actor
+from stator import Actor, Conn, Options, WebSocket
 from stator.runtime.errors import ActorError
+from stator.runtime.link.frames import ConnectionKind
 from tests.fakes.actor_life import Life, life_of
 from tests.fakes.ending_actor import (
     GRACE_S,
@@ -204,3 +205,34 @@ async def test_one_may_be_destroyed_while_the_process_ends() -> None:
         await drained
     async with life_of(It, disk) as again:
         assert await again.call("get") == 0
+
+
+class Connected(It):
+    options = Options(no_sleep=True, can_hibernate_websocket=True)
+
+    def on_disconnect(self, conn: Conn) -> None:
+        if conn.is_hibernatable:
+            SEEN.append("on_disconnect")
+
+    async def on_websocket(self, ws: WebSocket) -> None:
+        async for _ in ws:
+            pass
+
+
+@pytest.mark.parametrize("kind", [ConnectionKind.ACTOR, ConnectionKind.RAW])
+async def test_connections_of_one_that_is_destroyed_while_it_falls_asleep_are_closed(
+    kind: ConnectionKind,
+) -> None:
+    async with life_of(Connected) as it:
+        client = await it.gateway.connect("it", kind=kind)
+        it.send("work")
+        await turns()
+        actor = it.actor
+        actor.sleep()
+        await turns()
+        actor.destroy()
+        await turns()
+        actor.gate.set()
+        assert await client.closed() == (1000, "")
+        await destroyed(it, actor)
+        assert SEEN.count("on_disconnect") == 1

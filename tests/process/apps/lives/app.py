@@ -45,7 +45,7 @@ class Sleeper(Actor, rename="camel"):
 
     async def on_websocket(self, ws: WebSocket) -> None:
         async for message in ws:
-            await ws.send(f"{message}, restored: {ws.restored}")
+            await ws.send(f"{message!s}, restored: {ws.restored}")
 
 
 class Heavy(Sleeper):
