@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[2]
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 500, 50
 
 
-FOLDERS = ["runtime", "supervisor", "shards", "http", "client", "stator/testing"]
-FOLDERS += ["tests", "benchmarks", "examples"]
+PARTS = ["runtime", "supervisor", "shards", "http", "client", "stator/testing"]
+FOLDERS = [*PARTS, "tests", "benchmarks", "examples"]
 FILES = sorted(
     [
         *(ROOT / "stator").glob("*.py"),
