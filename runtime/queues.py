@@ -81,8 +81,8 @@ class ActorQueue(Protocol):
     ``validation.invalid_input`` for a negative timeout.
     """
 
-    async def send(self, queue: Queue[Body, Any] | str, body: Body) -> QueueMessage[Body, Any]:
-        """Put a message into a queue; returns it, with its id, once it is durable.
+    async def send(self, queue: Queue[Body, Any] | str, body: Body) -> int:
+        """Put a message into a queue; returns its id once it is durable.
 
         Raises ``actor.validation_error`` for a body that is not what the queue declares,
         ``actor.output_not_serializable`` for one that cannot be stored,

@@ -351,14 +351,19 @@ class Cell:
             self.idle.set_result(None)
 
     def park(self) -> None:
-        """Note that a receive waits for a message."""
+        """Note that a receive waits for a message. An actor that does nothing else is at rest."""
         self.parked += 1
         self.idle_since = self.shard.clock.time()
+        if self.running == 0:
+            self.shard.capture_quietly(self)
+            self.pulse.remove(self)
 
     def unpark(self) -> None:
         """Note that a receive waits no longer."""
         self.parked -= 1
         self.idle_since = self.shard.clock.time()
+        if self.run_loop is not None and self.run_loop.is_active and self.status is not Status.GONE:
+            self.pulse.add(self)
 
     @property
     def is_idle(self) -> bool:

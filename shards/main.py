@@ -106,8 +106,8 @@ async def _serve(
     server.close()
     await server.wait_closed(FLUSH_TIMEOUT_S)
     await databases.close()
+    reader.close()  # nothing looks anything up any more when the files are closed
     engine.close()
-    reader.close()
     child.publish()
     return child.exit_code()
 

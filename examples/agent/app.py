@@ -158,7 +158,7 @@ class Agent(Actor, rename="camel"):
 
         For pages, which have a connection; who wants to wait for the answer uses the queue itself.
         """
-        return (await self.queue.send(self.prompts, Prompt(text))).id
+        return await self.queue.send(self.prompts, Prompt(text))
 
     @action
     async def get_talk(self) -> Talk:

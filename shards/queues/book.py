@@ -61,16 +61,16 @@ class QueueBook:
 
     # -- sending
 
-    async def send(self, queue: AnyQueue, body: Any) -> Message:
-        body, row = await self._send(queue, body)
+    async def send(self, queue: AnyQueue, body: Any) -> int:
+        row = await self._send(queue, body)
         await self._cell.wait_committed()
-        return QueueMessage(PLAIN, row.id, row.name, body, row.created_ms / 1000)
+        return row.id
 
     async def enqueue_and_wait(
         self, queue: AnyQueue, body: Any, timeout: Seconds | None = None
     ) -> Any:
         seconds = seconds_of(timeout)
-        _, row = await self._send(queue, body)
+        row = await self._send(queue, body)
         waiter = LocalWaiter(self._cell.shard.clock)
         self.await_completion(row.id, waiter)
         try:
@@ -80,13 +80,12 @@ class QueueBook:
         await self._cell.wait_committed()
         return checked_reply(self._declared(queue), row.name, reply)
 
-    async def _send(self, queue: AnyQueue, body: Any) -> tuple[Any, MessageRow]:
+    async def _send(self, queue: AnyQueue, body: Any) -> MessageRow:
         name = queue if isinstance(queue, str) else queue.wire_name
-        body = checked_body(self._declared(queue), name, body)
-        data = encode_body(body)
+        data = encode_body(checked_body(self._declared(queue), name, body))
         await self.load()
         self._cell.shard.capture(self._cell, urgent=True)
-        return body, self.put(name, data)
+        return self.put(name, data)
 
     def _declared(self, queue: AnyQueue) -> Queue[Any, Any] | None:
         return self._cell.definition.queues.get(queue) if isinstance(queue, str) else queue

@@ -108,7 +108,7 @@ class Clerk(Mortal):
     @action
     async def post(self, body: str) -> int:
         """Send itself a job and return the message's id."""
-        return (await self.queue.send(self.jobs, body)).id
+        return await self.queue.send(self.jobs, body)
 
     @action
     def done(self) -> list[tuple[int, str]]:

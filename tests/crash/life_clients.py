@@ -234,7 +234,7 @@ class RingAsker(Client):
         ticks_before = len(journal.lines("ticked", self.key))
 
         async def is_silent() -> bool:
-            return await self.insist("pending") == 0
+            return bool(await self.insist("pending") == 0)
 
         async def has_ticked() -> bool:
             return len(journal.lines("ticked", self.key)) > ticks_before

@@ -59,7 +59,7 @@ class Queues(RuleBasedStateMachine):
         """Receives that were given nothing yet, the first that came first."""
         self.served: list[Receive] = []
         """Receives that have something, and wait for a commit at most."""
-        self.sending: list[tuple[asyncio.Task[Message], int]] = []
+        self.sending: list[tuple[asyncio.Task[int], int]] = []
         self.completing: list[tuple[asyncio.Task[None], int]] = []
         self.received: list[tuple[int, Message]] = []
         """By whom, and what was received to be completed in this life."""
@@ -317,7 +317,7 @@ class Queues(RuleBasedStateMachine):
             else:
                 self.done_with.update(receive.ids)
         for task, number in [each for each in self.sending if each[0].done()]:
-            assert task.result().id == number
+            assert task.result() == number
             self.acknowledged.add(number)
             self.sending.remove((task, number))
         for ending in [each for each in self.completing if each[0].done()]:
