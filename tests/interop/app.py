@@ -185,9 +185,8 @@ class Impatient(Actor):
 
 
 class Life(Actor):
-    """Sleeps soon; remembers its lives, and in ``vars`` only the present one."""
+    """Remembers its lives, and in ``vars`` only the present one."""
 
-    options = Options(sleep_timeout=1.0)
     state: dict[str, Any]
     rang = Event[Any]()
 
@@ -235,6 +234,12 @@ class Life(Actor):
         self.broadcast(self.rang, tone)
 
 
+class Dozy(Life):
+    """Sleeps soon."""
+
+    options = Options(sleep_timeout=1.0)
+
+
 registry = setup(
     use={
         "counter": Counter,
@@ -243,5 +248,6 @@ registry = setup(
         "mill": Mill,
         "impatient": Impatient,
         "life": Life,
+        "dozy": Dozy,
     }
 )

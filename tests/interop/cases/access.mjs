@@ -96,7 +96,8 @@ test("a client's own headers are no trouble", async (t) => {
 test("the metadata names the actors of the service", async (t) => {
     const metadata = await t.get("/metadata?namespace=default");
     assert.equal(metadata.runtime, "rivetkit");
-    assert.deepEqual(Object.keys(metadata.actorNames).sort(), ["counter", "echo", "odd name+é"]);
+    const names = ["counter", "dozy", "echo", "impatient", "life", "mill", "odd name+é"];
+    assert.deepEqual(Object.keys(metadata.actorNames).sort(), names);
 });
 
 async function useEverything(t, client) {
