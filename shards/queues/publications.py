@@ -19,20 +19,15 @@ import msgspec
 from stator.runtime.awaiting import result_of
 from stator.runtime.calling import CALLER
 from stator.runtime.clock import Timer
-from stator.runtime.conn import Conn
 from stator.runtime.declarations import Gate
-from stator.runtime.error_views import ErrorView
 from stator.runtime.errors import (
     ActionTimedOut,
     ActorError,
-    ActorRestarting,
     ActorStopping,
     Forbidden,
     OutgoingTooLong,
 )
-from stator.runtime.link.frames import Answer, Publish
-from stator.runtime.protocol.envelope import answer_version
-from stator.runtime.protocol.error_bodies import ActorSpecifier, encode_error
+from stator.runtime.link.frames import Publish
 from stator.runtime.protocol.queue import (
     QueueSendRequest,
     QueueSendResponse,
@@ -44,8 +39,9 @@ from ..batch import ReplyPort
 from ..gateway_link import GatewayLink
 from ..hook_budget import Budget
 from ..lifecycle import ENDING
+from ..passing_visits import PassingVisit
 from ..refusals import refuse
-from ..visits import Visit, admit, dismiss
+from ..visits import admit, dismiss
 from .book import book_of
 from .messages import checked_body, encode_body
 
@@ -56,10 +52,8 @@ COMPLETED = QueueSendResponse("completed")
 TIMED_OUT = QueueSendResponse("timedOut")
 
 
-class Publication(Visit):
+class Publication(PassingVisit[Publish]):
     """One message from a client; implements :class:`.waiters.Waiter` while it waits."""
-
-    is_single_call = True
 
     __slots__ = (
         "_began",
@@ -67,19 +61,10 @@ class Publication(Visit):
         "_is_counted",
         "_message_id",
         "_timer",
-        "body",
-        "port",
-        "publish",
-        "version",
     )
 
     def __init__(self, cell: Cell, publish: Publish, body: bytes, port: ReplyPort) -> None:
-        super().__init__(cell, publish.params, publish.head)
-        self.publish = publish
-        self.body = body
-        self.port = port
-        self.version = 0
-        """The BARE version to answer in."""
+        super().__init__(cell, publish, body, port)
         self._book = book_of(cell)
         self._began = cell.shard.clock.time() - publish.waited_ms / 1000
         self._message_id = publish.stored_id
@@ -88,25 +73,14 @@ class Publication(Visit):
         self._is_counted = False
         """Whether the actor is kept awake for it."""
 
-    @property
-    def conn(self) -> Conn | None:
-        if self._conn is None and not self.cell.definition.is_guarded:
-            return self.make_conn()
-        return self._conn
-
-    @property
-    def ray_id(self) -> str:
-        """What the log calls the request by."""
-        return self.publish.ray_id
-
     # -- on its way into the queue
 
     def start(self) -> None:
         """Store the message, after the connection hooks and ``can_publish`` if there are any."""
         definition = self.cell.definition
-        declared = definition.queues.get(self.publish.queue)
+        declared = definition.queues.get(self.brought.queue)
         gate = None if declared is None else declared.publish_gate
-        is_known = self.publish.stored_id > 0
+        is_known = self.brought.stored_id > 0
         if not self._book.is_loaded or (not is_known and (gate or definition.is_guarded)):
             self.cell.spawn(self._start_later(None if is_known else gate))
             return
@@ -119,7 +93,7 @@ class Publication(Visit):
         cell = self.cell
         cell.enter()
         try:
-            if cell.definition.is_guarded and not self.publish.stored_id:
+            if cell.definition.is_guarded and not self.brought.stored_id:
                 await admit(self)
             if gate is not None:
                 await self._ask(gate)
@@ -147,14 +121,14 @@ class Publication(Visit):
             self.shown_request = None
             CALLER.reset(token)
         if verdict is False:
-            raise Forbidden(f"can_publish of queue '{self.publish.queue}' says no")
+            raise Forbidden(f"can_publish of queue '{self.brought.queue}' says no")
         if verdict is not True:
             raise TypeError(f"can_publish gave {verdict!r}, no bool")
         cell.shard.capture(cell)
 
     def _take(self) -> None:
         """Store the message and answer, or begin to wait. Raises what is wrong with it."""
-        cell, publish = self.cell, self.publish
+        cell, publish = self.cell, self.brought
         if cell.status in ENDING:
             raise ActorStopping
         request, self.version = decode_queue_request(publish.encoding, self.body)
@@ -174,7 +148,7 @@ class Publication(Visit):
     def _wait(self, request: QueueSendRequest) -> None:
         cell = self.cell
         bound = self._time_left()
-        waited = self.publish.waited_ms / 1000
+        waited = self.brought.waited_ms / 1000
         timeout = None if request.timeout is None else request.timeout / 1000 - waited
         self._book.await_completion(self._message_id, self)
         if timeout is not None and timeout <= bound:
@@ -183,7 +157,7 @@ class Publication(Visit):
             on_time_over, seconds = self._on_time_over, bound
         self._timer = cell.shard.clock.call_later(seconds, on_time_over)
         if isinstance(self.port, GatewayLink):
-            self.port.publications[self.publish.id] = self
+            self.port.publications[self.brought.id] = self
         if not cell.is_aborted:
             self._is_counted = True
             cell.enter()
@@ -197,7 +171,7 @@ class Publication(Visit):
         """
         value = msgspec.UNSET if reply is None else reply
         answer = QueueSendResponse("completed", value)
-        data = encode_queue_response(self.publish.encoding, self.version, answer)
+        data = encode_queue_response(self.brought.encoding, self.version, answer)
         limit = self.cell.runner.max_message_bytes
         if len(data) > limit:
             raise OutgoingTooLong(
@@ -222,7 +196,7 @@ class Publication(Visit):
         if self.is_admitted:
             dismiss(self)
         waited_ms = round((self.cell.shard.clock.time() - self._began) * 1000)
-        publish = msgspec.structs.replace(self.publish, stored_id=message_id, waited_ms=waited_ms)
+        publish = msgspec.structs.replace(self.brought, stored_id=message_id, waited_ms=waited_ms)
         return publish, self.body, self.port
 
     def fail(self, error: BaseException) -> None:
@@ -230,7 +204,7 @@ class Publication(Visit):
         self._wait_no_longer()
         if self.is_admitted:
             dismiss(self)
-        refuse(self.port, self.publish.id, error)
+        refuse(self.port, self.brought.id, error)
 
     def client_gone(self) -> None:
         """Give up: the client left. Its message stays in the queue."""
@@ -249,7 +223,7 @@ class Publication(Visit):
     def _wait_no_longer(self) -> None:
         self._book.forget_waiter(self._message_id)
         if isinstance(self.port, GatewayLink):
-            self.port.publications.pop(self.publish.id, None)
+            self.port.publications.pop(self.brought.id, None)
         if self._timer is not None:
             self._timer.cancel()
         self.let_stop()
@@ -261,40 +235,17 @@ class Publication(Visit):
     def _over_time(self) -> ActorError:
         seconds = self.cell.definition.settings.action_timeout
         return ActionTimedOut(
-            f"the message for {self.publish.queue} was not answered within {seconds:g} s"
+            f"the message for {self.brought.queue} was not answered within {seconds:g} s"
         )
 
     # -- answering: actions.ActionCaller
 
     def _reply(self, response: QueueSendResponse) -> None:
-        self.answer(encode_queue_response(self.publish.encoding, self.version, response))
+        self.answer(encode_queue_response(self.brought.encoding, self.version, response))
 
     def _fail(self, error: BaseException) -> None:
-        self.cell.runner.fail(self, f"publish to {self.publish.queue}", error)
+        self.cell.runner.fail(self, f"publish to {self.brought.queue}", error)
 
     def encode(self, output: object) -> bytes:
         """Encode a reply, as :meth:`prepare` does."""
         return self.prepare(output)
-
-    def answer(self, body: bytes) -> None:
-        """Send an encoded answer, behind the actor's changes."""
-        self._answer(200, body)
-
-    def reject(self, view: ErrorView) -> None:
-        """Send an error, behind the actor's changes."""
-        publish, row = self.publish, self.cell.row
-        specifier = ActorSpecifier(row.actor_id, row.generation, row.key)
-        version = self.version or answer_version(publish.encoding, self.body)
-        self._answer(view.status, encode_error(publish.encoding, version, view, specifier))
-
-    def drop(self) -> None:
-        """Refuse a message whose actor left memory meanwhile; only the sender may repeat it."""
-        refuse(self.port, self.publish.id, ActorRestarting(metadata={"retryable": True}))
-
-    def _answer(self, status: int, body: bytes) -> None:
-        cell = self.cell
-        if self.is_admitted:
-            dismiss(self)
-        row = cell.row
-        answer = Answer(self.publish.id, status, row.actor_id, row.generation, row.key)
-        cell.shard.answer(cell, self.port, answer, body)
