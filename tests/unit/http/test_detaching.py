@@ -180,7 +180,8 @@ def test_nothing_is_left_of_aiohttps_objects(loop: Loop) -> None:
             await opened(streams)
             streams[1].write(HELLO)
             await streams[0].readexactly(7)
-            living = [type(each) for each in gc.get_objects() if id(each) not in others]
+            objects = [each for each in gc.get_objects() if id(each) not in others]
+            living = [kind for kind in map(type, objects)]
             assert not any(issubclass(kind, DetachableConnection) for kind in living)
             assert living.count(WebSocket) == 1
 
