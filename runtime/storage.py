@@ -117,9 +117,9 @@ class ActorRow(msgspec.Struct, array_like=True, gc=False):
     """State image; ``None`` until the actor's first start was completed (semantics, 2.2)."""
     slept_ms: int | None = None
     """When it last went to sleep; a start leaves it."""
-    connections: list[ConnectionRow] = msgspec.field(default_factory=list[ConnectionRow])
+    connections: Sequence[ConnectionRow] = ()
     """By ``conn_id``; empty in lists."""
-    schedules: list[ScheduleRow] = msgspec.field(default_factory=list[ScheduleRow])
+    schedules: Sequence[ScheduleRow] = ()
     """By ``due_ms``, then ``id``; empty in lists."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from stator.runtime.link.frames import CloseConnection
 from stator.runtime.storage import ConnectionRow
@@ -62,7 +63,7 @@ class Gateways:
             loop = asyncio.get_running_loop()
             loop.call_later(LINK_TIMEOUT_S, self._give_up, connection)
 
-    def close_stored(self, rows: list[ConnectionRow]) -> None:
+    def close_stored(self, rows: Sequence[ConnectionRow]) -> None:
         """Close the sockets of connections whose actor was destroyed asleep."""
         for row in rows:
             token, number = read_place(row.opened)

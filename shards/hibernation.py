@@ -161,7 +161,7 @@ def restore_connections(cell: Cell) -> None:
     """Bring back the stored connections of an actor that starts (rule 2)."""
     from .connections import Connection
 
-    rows, cell.row.connections = cell.row.connections, []
+    rows, cell.row.connections = cell.row.connections, ()
     for row in rows:
         try:
             _restore(cell, row, Connection)

@@ -9,6 +9,7 @@ Rule 3. An actor without such hooks, database and overdue schedules starts withi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stator.runtime.definition import START_HOOKS
@@ -135,8 +136,8 @@ def _restore(cell: Cell) -> None:
         cell.schedule_book.restore(_take_schedules(cell))
 
 
-def _take_schedules(cell: Cell) -> list[ScheduleRow]:
-    rows, cell.row.schedules = cell.row.schedules, []
+def _take_schedules(cell: Cell) -> Sequence[ScheduleRow]:
+    rows, cell.row.schedules = cell.row.schedules, ()
     return rows
 
 

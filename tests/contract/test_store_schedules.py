@@ -40,7 +40,7 @@ async def pending(store: ShardStorage, pk: int = 1) -> list[ScheduleRow]:
     """Return the schedules of an actor that is there."""
     row = await store.find_by_id(f"id-{pk}")
     assert row is not None
-    return row.schedules
+    return list(row.schedules)
 
 
 async def history(
@@ -78,7 +78,7 @@ async def test_lists_bring_no_schedules(medium: Medium) -> None:
     with opened(medium) as store:
         await commit(store, new_actor(), once("a", 5_000))
         (row,) = await store.list_actors(ActorQuery("default"))
-        assert row.schedules == []
+        assert not row.schedules
 
 
 async def test_schedules_come_by_the_instant_they_are_due_then_by_id(medium: Medium) -> None:

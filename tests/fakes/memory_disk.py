@@ -104,7 +104,9 @@ class MemoryDisk:
 def copied(row: ActorRow) -> ActorRow:
     """Return a row of its own with the same content."""
     return msgspec.structs.replace(
-        row, connections=copied_all(row.connections), schedules=copied_all(row.schedules)
+        row,
+        connections=copied_all(row.connections) or (),
+        schedules=copied_all(row.schedules) or (),
     )
 
 
@@ -208,7 +210,7 @@ def _apply_to_connections(
         case DeleteConnection(_, conn_id):
             kept.pop(conn_id, None)
     if row is not None:
-        row.connections = [kept[conn_id] for conn_id in sorted(kept)]
+        row.connections = tuple(kept[conn_id] for conn_id in sorted(kept))
 
 
 # ---------------------------------------------------------------------------------- queues

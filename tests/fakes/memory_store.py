@@ -135,7 +135,7 @@ class MemoryStore:
 
     def list_actors(self, query: ActorQuery) -> asyncio.Future[list[ActorRow]]:
         rows = [
-            msgspec.structs.replace(row, input=None, state=None, connections=[], schedules=[])
+            msgspec.structs.replace(row, input=None, state=None, connections=(), schedules=())
             for row in self.disk.live()
             if row.namespace == query.namespace
             and query.name in (None, row.name)

@@ -154,7 +154,7 @@ async def test_a_refused_connection_leaves_no_row() -> None:
         await refused.hear()
         await turns()
         (row,) = store.disk.live()
-        assert row.connections == []
+        assert not row.connections
 
 
 @pytest.mark.parametrize("hook", ["on_before_connect", "create_conn_state"])
