@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -89,7 +90,7 @@ class Door:
         raise Outage
 
 
-class Client:
+class Client(ABC):
     """Deals with one actor."""
 
     actor = ""
@@ -126,13 +127,13 @@ class Client:
         """Call an action of the actor until it is answered."""
         return await self.door.insist(self.actor, self.key, action, *arguments)
 
+    @abstractmethod
     async def step(self, token: str) -> None:
         """Do one thing. Raises :class:`Outage`."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def settle(self, journal: Journal) -> Counter[str]:
         """Wait until all work is done, enter what is wrong, return what was counted."""
-        raise NotImplementedError
 
     def complain(self, problem: str) -> None:
         """Enter something that is wrong."""
