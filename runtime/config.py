@@ -222,7 +222,7 @@ class Actors(Section, frozen=True):
     no_sleep: bool = False
     """Never put idle actors to sleep."""
     state_save_interval: Seconds = 1.0
-    """Longest time changes stay unsaved with durability "interval"."""
+    """Longest time changes stay unsaved with durability "interval", or unseen in long work."""
     max_queue_size: Count = 1000
     """Messages that may wait in the queues of one actor."""
     max_queue_message_size: MessageBytes = 65_536

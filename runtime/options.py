@@ -70,7 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One budget for a whole stop: running actions, hooks, the last save."""
     no_sleep: bool = False
     state_save_interval: _Positive = 1.0
-    """With durability "interval", how long changes stay unsaved at most."""
+    """With durability "interval", how long changes stay unsaved at most; with either, how often
+    the changes of long work are looked at."""
     can_hibernate_websocket: bool | Any = False
     max_queue_size: _Count = 1000
     max_queue_message_size: _Count = 65536

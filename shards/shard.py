@@ -345,11 +345,6 @@ class Shard:
         for _, port, header, payload in unsent or ():
             port.send(header, payload)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing waits for a commit and none is under way."""
-        return self._in_flight is None and not self._scheduled
-
     async def wait_durable(self) -> None:
         """Return once everything written so far is on disk. Raises ``storage.unavailable``."""
         if self._collecting.writes:
