@@ -97,6 +97,35 @@ PairKey = tuple[bytes, bool]
 """The bytes of a key, by which keys are compared, and whether it was given as text."""
 
 
+class RunRow(msgspec.Struct, array_like=True, gc=False):
+    """What is stored of an actor's workflow besides its entries."""
+
+    status: str
+    """Of ``workflow.entries.RunStatus``; for those who look for runs."""
+    due_ms: int | None
+    """When its actor has to be awake at the latest."""
+    is_live: bool
+    """Whether its actor has to be awake all the time: it did not only wait when this was stored."""
+    image: bytes
+    """msgpack of ``workflow.entries.Run``; opaque to the store, as are those of entries."""
+
+
+class EntryRow(msgspec.Struct, array_like=True, gc=False):
+    """One entry of a workflow's history."""
+
+    seq: int
+    image: bytes
+
+
+class WorkflowRows(msgspec.Struct, array_like=True, gc=False):
+    """What is stored of an actor's workflow."""
+
+    run: RunRow | None
+    """``None`` before its first commit."""
+    entries: list[EntryRow]
+    """By ``seq``."""
+
+
 class ActorRow(msgspec.Struct, array_like=True, gc=False):
     """One stored actor."""
 
@@ -273,6 +302,16 @@ class DeletePairs(msgspec.Struct, array_like=True, gc=False):
     """``None``: no upper bound."""
 
 
+class PutRun(msgspec.Struct, array_like=True, gc=False):
+    """Keep the run of an actor's workflow; replaces what was kept of it."""
+
+    pk: int
+    status: str
+    due_ms: int | None
+    is_live: bool
+    image: bytes
+
+
 class InsertNamespace(msgspec.Struct, array_like=True, gc=False):
     """Create a namespace; one that exists stays as it is."""
 
@@ -299,6 +338,7 @@ Operation = (
     | PutPair
     | DeletePair
     | DeletePairs
+    | PutRun
     | InsertNamespace
 )
 
@@ -315,17 +355,28 @@ class InsertMessage(msgspec.Struct, array_like=True, gc=False):
 
 @dataclass(slots=True)
 class Writes:
-    """What one commit changes: ``operations`` in order, then messages, then states."""
+    """What one commit changes: ``operations`` in order, then messages, entries, states."""
 
     operations: list[Operation] = field(default_factory=list[Operation])
     messages: list[InsertMessage] = field(default_factory=list[InsertMessage])
     removals: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     """``pk`` and ``id`` of messages to remove, after ``messages`` were added."""
+    entries: dict[tuple[int, int], bytes] = field(default_factory=dict[tuple[int, int], bytes])
+    """The last image of each entry of a workflow, by ``pk`` and ``seq``."""
+    entry_removals: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """``pk`` and ``seq`` of entries to remove; none of them is in ``entries``."""
     states: dict[int, bytes] = field(default_factory=dict[int, bytes])
     """The last image of each state, by ``pk``."""
 
     def __bool__(self) -> bool:
-        return bool(self.operations or self.states or self.messages or self.removals)
+        return bool(
+            self.operations
+            or self.states
+            or self.messages
+            or self.removals
+            or self.entries
+            or self.entry_removals
+        )
 
 
 class ActorQuery(msgspec.Struct, frozen=True):
@@ -364,6 +415,15 @@ class ShardStorage(Protocol):
         ...
 
     def load_queues(self, pk: int) -> asyncio.Future[QueueRows]: ...
+
+    def load_workflow(self, pk: int, *, whole: bool = True) -> asyncio.Future[WorkflowRows]:
+        """Return what is stored of an actor's workflow. Of a run that has ended the entries are
+        left out unless ``whole``."""
+        ...
+
+    def find_live(self) -> asyncio.Future[list[str]]:
+        """Return the ids of live actors whose workflow ``is_live``."""
+        ...
 
     def list_fires(self, pk: int, name: str, limit: int) -> asyncio.Future[list[FireRow]]:
         """Return the history of one recurring schedule, newest first."""

@@ -121,6 +121,24 @@ class Publish(Addressed, tag=30, frozen=True):
     """How long it had waited by then; set with ``stored_id``."""
 
 
+class ControlWorkflow(Addressed, tag=31, frozen=True):
+    """Ask about an actor's workflow, or do something with it.
+
+    The payload is msgpack of ``workflow_control.VerbArguments``. Answered by a :class:`Result`,
+    whose payload is msgpack of the record that the verb documents.
+    """
+
+    verb: int
+    """Of ``workflow_control.Verb``."""
+    input: bytes | None = None
+    """As in a :class:`Call`."""
+
+    @property
+    def ray_id(self) -> str:
+        """What the log calls it by."""
+        return f"workflow {self.verb}"
+
+
 class CreateActor(Frame, tag=2, frozen=True):
     """Create an actor or, with ``reuse``, find it; answered once its row is durable."""
 
@@ -376,10 +394,10 @@ class ResponseHead(Frame, tag=26, frozen=True):
     """Whether the payload is the whole body."""
 
 
-ToActor = Call | Publish | OpenConnection | WakeActor | OpenExchange
+ToActor = Call | Publish | OpenConnection | WakeActor | OpenExchange | ControlWorkflow
 """What waits for its actor to be ready."""
 
-GivenBack = Call | Publish | OpenExchange
+GivenBack = Call | Publish | OpenExchange | ControlWorkflow
 """What comes back from a worker that leaves and did not begin with it: ask its successor."""
 
 ToExchange = BodyPart | BodyCredit | ExchangeAborted
