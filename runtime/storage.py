@@ -355,7 +355,8 @@ class InsertMessage(msgspec.Struct, array_like=True, gc=False):
 
 @dataclass(slots=True)
 class Writes:
-    """What one commit changes: ``operations`` in order, then messages, entries, states."""
+    """What one commit changes: ``operations`` in order, then messages, then entries of workflows,
+    then states."""
 
     operations: list[Operation] = field(default_factory=list[Operation])
     messages: list[InsertMessage] = field(default_factory=list[InsertMessage])
@@ -364,7 +365,7 @@ class Writes:
     entries: dict[tuple[int, int], bytes] = field(default_factory=dict[tuple[int, int], bytes])
     """The last image of each entry of a workflow, by ``pk`` and ``seq``."""
     entry_removals: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    """``pk`` and ``seq`` of entries to remove; none of them is in ``entries``."""
+    """``pk`` and ``seq`` of entries to remove, before ``entries`` are stored."""
     states: dict[int, bytes] = field(default_factory=dict[int, bytes])
     """The last image of each state, by ``pk``."""
 

@@ -84,3 +84,5 @@ class Batch:
         ]
         writes.messages = [message for message in writes.messages if message.pk != pk]
         writes.removals = [removal for removal in writes.removals if removal[0] != pk]
+        writes.entries = {place: image for place, image in writes.entries.items() if place[0] != pk}
+        writes.entry_removals = [place for place in writes.entry_removals if place[0] != pk]

@@ -253,6 +253,16 @@ class Shard:
         """Put the removal of a queue message into the batch. Raises as :meth:`put_state` does."""
         self._gate(cell).writes.removals.append((cell.row.pk, message_id))
 
+    def put_entry(self, cell: Cell, seq: int, image: bytes) -> None:
+        """Put an entry of the actor's workflow into the batch. Raises as :meth:`put_state` does."""
+        self._gate(cell).writes.entries[cell.row.pk, seq] = image
+
+    def remove_entry(self, cell: Cell, seq: int) -> None:
+        """Put the removal of an entry into the batch. Raises as :meth:`put_state` does."""
+        writes = self._gate(cell).writes
+        writes.entries.pop((cell.row.pk, seq), None)
+        writes.entry_removals.append((cell.row.pk, seq))
+
     def _gate(self, cell: Cell) -> Batch:
         """Return the batch that collects, with ``cell``'s output waiting for it."""
         if cell.status in _PAST:

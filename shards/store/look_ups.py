@@ -12,13 +12,17 @@ from stator.runtime.storage import (
     ActorQuery,
     ActorRow,
     ConnectionRow,
+    EntryRow,
     FireRow,
     MessageRow,
     PairKey,
     PairQuery,
     QueueRows,
+    RunRow,
     ScheduleRow,
+    WorkflowRows,
 )
+from stator.runtime.workflow.entries import ENDED
 
 from .statements import STATEMENTS
 
@@ -57,6 +61,10 @@ class LookUps:
         rows = self._rows("next_due", (after_ms,))
         return rows[0][0] if rows else None
 
+    def find_live(self) -> list[str]:
+        """Return the ids of live actors whose workflow is under way."""
+        return [row[0] for row in self._rows("find_live")]
+
     def list_actors(self, query: ActorQuery) -> list[ActorRow]:
         """Return actors, newest first."""
         bindings = {
@@ -87,6 +95,22 @@ class LookUps:
         queues = self._with_first("find_last_id", (pk,), load)
         assert queues is not None, "an aggregate has one row"
         return queues
+
+    def load_workflow(self, pk: int, *, whole: bool) -> WorkflowRows:
+        """Return an actor's workflow; of one that has ended without entries unless ``whole``."""
+
+        def load(row: _Row) -> WorkflowRows:
+            status, due_ms, is_live, image = row
+            run = None if status is None else RunRow(status, due_ms, bool(is_live), image)
+            if status in ENDED and not whole:
+                return WorkflowRows(run, [])
+            return WorkflowRows(
+                run, [EntryRow(*each) for each in self._rows("find_entries", (pk,))]
+            )
+
+        workflow = self._with_first("find_run", (pk,), load)
+        assert workflow is not None, "an outer join has a row"
+        return workflow
 
     def list_fires(self, pk: int, name: str, limit: int) -> list[FireRow]:
         """Return the history of a recurring schedule, newest first."""

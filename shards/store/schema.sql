@@ -116,3 +116,34 @@ CREATE TABLE pairs (
 -- step that adds another makes the view again, with UNION ALL.
 CREATE VIEW alarms (pk, due_ms) AS
 SELECT pk, due_ms FROM schedules;
+
+-- step 4: workflows
+
+-- How far an actor's workflow is. The image is of the run, without its entries.
+CREATE TABLE workflows (
+    pk      INTEGER PRIMARY KEY REFERENCES actors (pk) ON DELETE CASCADE,
+    status  TEXT NOT NULL,
+    due_ms  INTEGER,
+    is_live INTEGER NOT NULL,
+    image   BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX workflows_by_due ON workflows (due_ms) WHERE due_ms IS NOT NULL;
+
+-- Those that a crash interrupts: few, and looked for when the shard is opened.
+CREATE INDEX workflows_live ON workflows (pk) WHERE is_live = 1;
+
+-- In the order of the key, unlike messages: of an actor an entry changes when the next one comes,
+-- and they are all read when its workflow is replayed (docs/storage.md).
+CREATE TABLE workflow_entries (
+    pk    INTEGER REFERENCES actors (pk) ON DELETE CASCADE,
+    seq   INTEGER,
+    image BLOB NOT NULL,
+    PRIMARY KEY (pk, seq)
+) STRICT, WITHOUT ROWID;
+
+DROP VIEW alarms;
+CREATE VIEW alarms (pk, due_ms) AS
+SELECT pk, due_ms FROM schedules
+UNION ALL
+SELECT pk, due_ms FROM workflows;

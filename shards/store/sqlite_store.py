@@ -13,6 +13,7 @@ from stator.runtime.storage import (
     PairKey,
     PairQuery,
     QueueRows,
+    WorkflowRows,
     Writes,
 )
 
@@ -55,6 +56,12 @@ class SqliteStore:
 
     def load_queues(self, pk: int) -> asyncio.Future[QueueRows]:
         return self._run(lambda: self._look_ups.load_queues(pk))
+
+    def load_workflow(self, pk: int, *, whole: bool = True) -> asyncio.Future[WorkflowRows]:
+        return self._run(lambda: self._look_ups.load_workflow(pk, whole=whole))
+
+    def find_live(self) -> asyncio.Future[list[str]]:
+        return self._run(self._look_ups.find_live)
 
     def list_fires(self, pk: int, name: str, limit: int) -> asyncio.Future[list[FireRow]]:
         return self._run(lambda: self._look_ups.list_fires(pk, name, limit))

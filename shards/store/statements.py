@@ -47,6 +47,16 @@ def insert_messages(rows: int) -> str:
     return f"INSERT INTO messages (pk, id, name, body, created_ms) VALUES {values}"
 
 
+def upsert_entries(rows: int) -> str:
+    """Return the statement that stores ``rows`` entries of workflows at once; see
+    :func:`upsert_states`."""
+    values = ", ".join(["(?, ?, ?)"] * rows)
+    return (
+        f"INSERT INTO workflow_entries (pk, seq, image) VALUES {values} "
+        "ON CONFLICT (pk, seq) DO UPDATE SET image = excluded.image"
+    )
+
+
 def upsert_last_messages(rows: int) -> str:
     """Return the statement that records the greatest message id of ``rows`` actors at once.
 

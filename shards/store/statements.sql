@@ -42,6 +42,19 @@ SELECT id, name, body, created_ms FROM messages WHERE pk = ? ORDER BY id;
 SELECT max(coalesce((SELECT last_id FROM queues WHERE pk = ?1), 0),
            coalesce((SELECT max(id) FROM messages WHERE pk = ?1), 0));
 
+-- find_run: an actor's workflow without its entries; always one row
+SELECT r.status, r.due_ms, r.is_live, r.image
+FROM (SELECT ? AS pk) AS wanted LEFT JOIN workflows r ON r.pk = wanted.pk;
+
+-- find_entries: the entries of an actor's workflow
+SELECT seq, image FROM workflow_entries WHERE pk = ? ORDER BY seq;
+
+-- find_live: live actors whose workflow is under way
+SELECT a.actor_id
+FROM workflows r CROSS JOIN actors a ON a.pk = r.pk
+WHERE r.is_live = 1 AND a.destroyed = 0
+ORDER BY r.pk;
+
 -- list_fires: the history of a recurring schedule, newest first
 SELECT scheduled_ms, fired_ms, finished_ms, action, result, error
 FROM schedule_history WHERE pk = ? AND name = ?
@@ -162,6 +175,16 @@ DELETE FROM pairs WHERE pk = ? AND key = ?;
 -- delete_pairs: a range of pairs; without an end it goes up to the next actor
 DELETE FROM pairs
 WHERE (pk, key) >= (?1, ?2) AND (pk, key) < (?1 + (?3 IS NULL), ifnull(?3, x''));
+
+-- put_run: how far an actor's workflow is, whatever was kept of it before
+INSERT INTO workflows (pk, status, due_ms, is_live, image) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (pk) DO UPDATE SET
+    status = excluded.status, due_ms = excluded.due_ms, is_live = excluded.is_live,
+    image = excluded.image;
+
+-- delete_entries: some entries, which are a JSON array of [pk, seq], as for messages
+DELETE FROM workflow_entries
+WHERE (pk, seq) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?));
 
 -- insert_namespace: a new namespace
 INSERT INTO namespaces (name, created_ms) VALUES (?, ?) ON CONFLICT (name) DO NOTHING;

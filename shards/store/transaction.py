@@ -1,12 +1,13 @@
 """What a commit executes: one statement for each operation, as few as possible for the many rows.
 
-Messages, their ids and states come by the thousand a second, everything else seldom. So these go
-many rows to a statement; the statement for each number of rows is prepared once.
+Messages, their ids, entries of workflows and states come by the thousand a second, everything else
+seldom. So these go many rows to a statement; the statement for each number of rows is prepared
+once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -28,6 +29,7 @@ from stator.runtime.storage import (
     PruneFires,
     PutFire,
     PutPair,
+    PutRun,
     PutSchedule,
     RecordLastMessage,
     RecordSleep,
@@ -36,7 +38,13 @@ from stator.runtime.storage import (
     Writes,
 )
 
-from .statements import STATEMENTS, insert_messages, upsert_last_messages, upsert_states
+from .statements import (
+    STATEMENTS,
+    insert_messages,
+    upsert_entries,
+    upsert_last_messages,
+    upsert_states,
+)
 
 Step = tuple[str, tuple[Any, ...] | list[Any]]
 """A statement and its bindings."""
@@ -59,6 +67,7 @@ _SQL: dict[type[Operation], str] = {
     PutPair: STATEMENTS["put_pair"],
     DeletePair: STATEMENTS["delete_pair"],
     DeletePairs: STATEMENTS["delete_pairs"],
+    PutRun: STATEMENTS["put_run"],
     InsertNamespace: STATEMENTS["insert_namespace"],
 }
 
@@ -67,7 +76,9 @@ _ROWS = 64
 _INSERTS = [insert_messages(rows) for rows in range(_ROWS + 1)]
 _UPSERTS = [upsert_states(rows) for rows in range(_ROWS + 1)]
 _LAST_MESSAGES = [upsert_last_messages(rows) for rows in range(_ROWS + 1)]
+_ENTRIES = [upsert_entries(rows) for rows in range(_ROWS + 1)]
 _REMOVE = STATEMENTS["delete_messages"]
+_REMOVE_ENTRIES = STATEMENTS["delete_entries"]
 
 
 def steps(writes: Writes) -> list[Step]:
@@ -81,22 +92,27 @@ def steps(writes: Writes) -> list[Step]:
     if writes.messages:
         result.extend(_in_rows(writes.messages, _INSERTS))
     if writes.removals:
-        result.append((_REMOVE, (msgspec.json.encode(writes.removals).decode(),)))
+        result.append((_REMOVE, _as_json(writes.removals)))
+    if writes.entry_removals:
+        result.append((_REMOVE_ENTRIES, _as_json(writes.entry_removals)))
+    if writes.entries:
+        places = ((*place, image) for place, image in writes.entries.items())
+        result.extend(_rows_to_steps(list(places), _ENTRIES))
     if writes.states:
-        result.extend(_store_states(writes.states))
+        result.extend(_rows_to_steps(list(writes.states.items()), _UPSERTS))
     return result
 
 
+def _as_json(places: list[tuple[int, int]]) -> tuple[str]:
+    return (msgspec.json.encode(places).decode(),)
+
+
 def _in_rows(records: Iterable[msgspec.Struct], statements: list[str]) -> Iterator[Step]:
-    """Yield statements that store so many records each; ``statements`` is by their number."""
-    tuples = list(map(msgspec.structs.astuple, records))
+    return _rows_to_steps(list(map(msgspec.structs.astuple, records)), statements)
+
+
+def _rows_to_steps(tuples: Sequence[tuple[Any, ...]], statements: list[str]) -> Iterator[Step]:
+    """Yield statements that store so many rows each; ``statements`` is by their number."""
     for start in range(0, len(tuples), _ROWS):
         rows = tuples[start : start + _ROWS]
         yield statements[len(rows)], [part for row in rows for part in row]
-
-
-def _store_states(states: dict[int, bytes]) -> Iterator[Step]:
-    bindings = [part for item in states.items() for part in item]
-    for start in range(0, len(bindings), 2 * _ROWS):
-        part = bindings[start : start + 2 * _ROWS]
-        yield _UPSERTS[len(part) // 2], part

@@ -32,10 +32,12 @@ from stator.runtime.storage import (
     PruneFires,
     PutFire,
     PutPair,
+    PutRun,
     PutSchedule,
     RecordLastMessage,
     RecordSleep,
     RecordStart,
+    RunRow,
     ScheduleRow,
     UpdateConnection,
     Writes,
@@ -59,10 +61,21 @@ class Belongings:
     """By the instant they were due and the name of their schedule."""
     pairs: dict[bytes, PutPair] = field(default_factory=dict[bytes, PutPair])
     """By key."""
+    run: RunRow | None = None
+    """How far its workflow is."""
+    entries: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """Images of its workflow's entries, by ``seq``."""
 
     def copy(self) -> Belongings:
         """Return belongings of their own with the same content."""
-        return Belongings(dict(self.messages), self.last_id, dict(self.fires), dict(self.pairs))
+        return Belongings(
+            dict(self.messages),
+            self.last_id,
+            dict(self.fires),
+            dict(self.pairs),
+            self.run,
+            dict(self.entries),
+        )
 
 
 @dataclass
@@ -85,7 +98,10 @@ class MemoryDisk:
 
     def wake_ups(self) -> list[tuple[int, str]]:
         """Return when live actors have to be awake and their ids, the earliest first."""
-        due = ((each.due_ms, row.pk) for row in self.live() for each in row.schedules)
+        live = self.live()
+        due = [(each.due_ms, row.pk) for row in live for each in row.schedules]
+        runs = ((self.belongings(row.pk).run, row.pk) for row in live)
+        due += [(run.due_ms, pk) for run, pk in runs if run and run.due_ms is not None]
         return [(due_ms, self.actors[pk].actor_id) for due_ms, pk in sorted(due)]
 
     def delete_actor(self, pk: int) -> None:
@@ -123,6 +139,10 @@ def apply(disk: MemoryDisk, writes: Writes) -> None:
         _insert_message(disk, message)
     for pk, message_id in writes.removals:
         disk.belongings(pk).messages.pop(message_id, None)
+    for pk, seq in writes.entry_removals:
+        disk.belongings(pk).entries.pop(seq, None)
+    for (pk, seq), image in writes.entries.items():
+        _owner(disk, pk, "an entry").entries[seq] = image
     for pk, image in writes.states.items():
         _owner(disk, pk, "a state")
         disk.actors[pk].state = image
@@ -153,6 +173,9 @@ def _apply_operation(disk: MemoryDisk, operation: Operation) -> None:
             _apply_to_fires(disk, operation)
         case PutPair() | DeletePair() | DeletePairs():
             _apply_to_pairs(disk, operation)
+        case PutRun():
+            run = RunRow(operation.status, operation.due_ms, operation.is_live, operation.image)
+            _owner(disk, operation.pk, "a run").run = run
 
 
 # ---------------------------------------------------------------------------------- actors

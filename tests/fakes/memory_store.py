@@ -17,12 +17,15 @@ from stator.runtime.storage import (
     ActorQuery,
     ActorRow,
     CommitDone,
+    EntryRow,
     FireRow,
     PairKey,
     PairQuery,
     QueueRows,
+    WorkflowRows,
     Writes,
 )
+from stator.runtime.workflow.entries import ENDED
 from tests.fakes.memory_disk import MemoryDisk as MemoryDisk
 from tests.fakes.memory_disk import apply, copied, copied_all, in_range
 
@@ -114,6 +117,19 @@ class MemoryStore:
         messages = [owned.messages[each] for each in sorted(owned.messages)]
         last_id = max(owned.last_id, max(owned.messages, default=0))
         return self._answer(QueueRows(copied_all(messages), last_id))
+
+    def load_workflow(self, pk: int, *, whole: bool = True) -> asyncio.Future[WorkflowRows]:
+        owned = self.disk.belongings(pk)
+        run = owned.run and msgspec.structs.replace(owned.run)
+        if run is not None and run.status in ENDED and not whole:
+            return self._answer(WorkflowRows(run, []))
+        entries = [EntryRow(seq, image) for seq, image in sorted(owned.entries.items())]
+        return self._answer(WorkflowRows(run, entries))
+
+    def find_live(self) -> asyncio.Future[list[str]]:
+        rows = sorted(self.disk.live(), key=lambda row: row.pk)
+        runs = ((row, self.disk.belongings(row.pk).run) for row in rows)
+        return self._answer([row.actor_id for row, run in runs if run is not None and run.is_live])
 
     def list_fires(self, pk: int, name: str, limit: int) -> asyncio.Future[list[FireRow]]:
         fires = self.disk.belongings(pk).fires

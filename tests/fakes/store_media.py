@@ -80,6 +80,8 @@ async def commit(
     *operations: Operation,
     messages: Iterable[InsertMessage] = (),
     removals: Iterable[tuple[int, int]] = (),
+    entries: Mapping[tuple[int, int], bytes] | None = None,
+    entry_removals: Iterable[tuple[int, int]] = (),
     states: Mapping[int, bytes] | None = None,
 ) -> None:
     """Commit and return once it is durable. Raises why it is not."""
@@ -91,7 +93,14 @@ async def commit(
         else:
             done.set_exception(error)
 
-    writes = Writes(list(operations), list(messages), list(removals), dict(states or {}))
+    writes = Writes(
+        list(operations),
+        list(messages),
+        list(removals),
+        dict(entries or {}),
+        list(entry_removals),
+        dict(states or {}),
+    )
     store.commit(writes, settle)
     await done
 
