@@ -1,4 +1,4 @@
-"""The alarm of a shard: lets actors run when something of theirs is due, awake or not.
+"""The alarm of a shard: lets actors run when something of theirs is due or was interrupted.
 
 Rule 1. One timer per shard, set for the earliest instant at which anything is due. What is
         pending costs nothing but its row: the store knows who is due.
@@ -10,6 +10,10 @@ Rule 3. Who cannot fire now (it leaves memory, or its starts back off) is tried 
         An actor of a class that the registry does not know is left to the next process.
 Rule 4. Where the clock may be set, the timer is never set for more than a minute, so that it is
         noticed when the clock was put forward; when it was put back, the alarm waits on.
+Rule 5. Actors whose workflow was interrupted are brought up although nothing of theirs is due,
+        after those of rule 2: at the first ringing those that the store names, as the end of a
+        process interrupts them all; later those that :meth:`Alarm.bring_up` names. Each is tried,
+        as in rule 3, until it was ready once.
 """
 
 from __future__ import annotations
@@ -49,6 +53,7 @@ class DueStore(Protocol):
 
     def find_due(self, until_ms: int) -> asyncio.Future[list[str]]: ...
     def next_due(self, after_ms: int) -> asyncio.Future[int | None]: ...
+    def find_live(self) -> asyncio.Future[list[str]]: ...
 
 
 class AlarmedShard(Protocol):
@@ -77,8 +82,10 @@ class Alarm:
         "_closed",
         "_coming",
         "_due_ms",
+        "_interrupted",
         "_is_blocked",
         "_is_ringing",
+        "_looks_for_live",
         "_retry_at",
         "_rung_at",
         "_rung_ms",
@@ -119,6 +126,10 @@ class Alarm:
         """Who is being brought up."""
         self._absent: set[str] = set()
         """Who is due and cannot be brought up by this process."""
+        self._interrupted: dict[str, None] = {}
+        """Who is to be brought up although nothing may be due, in order."""
+        self._looks_for_live = False
+        """Whether the store is still to be asked whose workflow was interrupted."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -128,7 +139,8 @@ class Alarm:
         return self._timer is not None or self._is_ringing
 
     def open(self) -> None:
-        """Begin with what became due while the shard was closed."""
+        """Begin with what became due while the shard was closed, or was interrupted."""
+        self._looks_for_live = True
         self._retry_at = self._shard.clock.time()
         self._arm()
 
@@ -145,11 +157,21 @@ class Alarm:
             self._retry_at = at
             self._arm()
 
+    def bring_up(self, actor_id: str) -> None:
+        """Start an actor in a second, whether something is due then or not.
+
+        It is one whose generation was lost to a failed commit while its workflow was under way.
+        """
+        if not self._closed:
+            self._interrupted[actor_id] = None
+            self.retry()
+
     def close(self) -> None:
         """Ring no more; actors that are being brought up go on without it."""
         self._closed = True
         self._disarm()
         self._waiting.clear()
+        self._interrupted.clear()
         for task in list(self._tasks):
             task.cancel()
 
@@ -196,8 +218,7 @@ class Alarm:
         self._due_ms = self._retry_at = None
         try:
             await shard.wait_durable()  # the store's look-ups see what is on disk
-            found = await shard.store.find_due(now_ms)
-            due = [actor_id for actor_id in found if actor_id not in self._absent]
+            due = await self._find(now_ms)
             if due:
                 self.retry(LONGEST_SLEEP_S)
                 await self._let_fire(due, now_ms)
@@ -212,6 +233,15 @@ class Alarm:
             self._is_ringing = False
             self._arm()
 
+    async def _find(self, now_ms: int) -> list[str]:
+        store = self._shard.store
+        if self._looks_for_live:
+            self._interrupted.update(dict.fromkeys(await store.find_live()))
+            self._looks_for_live = False
+        due = await store.find_due(now_ms)
+        found = dict.fromkeys([*due, *self._interrupted])
+        return [actor_id for actor_id in found if actor_id not in self._absent]
+
     async def _let_fire(self, due: list[str], now_ms: int) -> None:
         for count, actor_id in enumerate(due, 1):
             if actor_id not in self._coming:
@@ -225,6 +255,7 @@ class Alarm:
         if cell is None or cell.status is Status.STARTING:
             self._waiting[actor_id] = None
         elif cell.status is Status.READY:
+            self._interrupted.pop(actor_id, None)
             cell.fire_due(now_ms)
         else:
             self.retry()  # it is leaving
@@ -247,10 +278,12 @@ class Alarm:
             await self._wake(actor_id)
         except (ActorNotConfigured, ActorNotFound) as error:
             self._absent.add(actor_id)
+            self._interrupted.pop(actor_id, None)
             self._shard.log.warning("due actor is not there", actor_id=actor_id, problem=str(error))
         except Exception:
             self.retry()  # whoever failed to start it has logged why
         else:
+            self._interrupted.pop(actor_id, None)
             self._fire_after_start(actor_id)
         finally:
             self._coming.discard(actor_id)

@@ -49,6 +49,9 @@ class FakeStore:
         later = [at for due in self._shard.rows.values() for at in due if at > after_ms]
         return self._answer(min(later, default=None))
 
+    def find_live(self) -> asyncio.Future[list[str]]:
+        return self._answer(list(self._shard.live))
+
     def _answer(self, result: Any) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.failures:
@@ -69,6 +72,8 @@ class FakeShard:
         self.by_id: dict[str, FiringCell] = {}
         self.rows: dict[str, list[int]] = {}
         """When something of an actor is due."""
+        self.live: list[str] = []
+        """Whose workflow is under way, by what is stored."""
         self.fired: list[tuple[str, int]] = []
         self.blocked: set[str] = set()
         self.unknown: set[str] = set()
