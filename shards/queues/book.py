@@ -1,12 +1,12 @@
 """``self.queue``: the queues of one actor, and who receives from them (semantics page, section 7).
 
-Rule 1. Who comes first is served first. A message that becomes available is offered to the
-        receives that wait, in their order, within the same turn.
+Rule 1. Who gets which message is in ``distribution.py``: who comes first is served first.
 Rule 2. Without ``completable`` a message leaves memory when it is taken, and its row in the commit
         that the receive waits for. A receive that is cut off puts both back.
 Rule 3. With it the message is in flight for the whole actor until it is completed or the
         invocation that has it ends. It is not shown before its own commit.
 Rule 4. A stop ends waiting, and nothing but waiting; but ``iter`` takes no more messages.
+Rule 5. The actor's workflow receives by itself (``workflow_inbox.py``), in the same line.
 """
 # ruff: noqa: ASYNC109 - the timeouts are the contract's, and by the clock the actor lives by
 
@@ -27,9 +27,9 @@ from stator.runtime.queues import AnyQueue, QueueMessage, Seconds
 from stator.runtime.storage import MessageRow
 
 from .deliveries import PLAIN, Delivery
+from .distribution import Distribution
 from .messages import checked_body, checked_reply, encode_body, read_body, wanted_names
-from .receivers import Receiver, Receivers, seconds_of
-from .storage import QueueStorage
+from .receivers import Receiver, seconds_of
 from .waiters import LocalWaiter, Waiter
 
 if TYPE_CHECKING:
@@ -48,14 +48,11 @@ def book_of(cell: Cell) -> QueueBook:
 class QueueBook:
     """The queues of one actor in memory; implements ``runtime.queues.ActorQueue``."""
 
-    __slots__ = ("_cell", "_in_flight", "_receivers", "_storage", "_waiters")
+    __slots__ = ("_cell", "_waiters", "distribution")
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._storage = QueueStorage(cell)
-        self._receivers = Receivers(cell)
-        self._in_flight: dict[Caller | None, set[int]] = {}
-        """What was received to be completed, by the invocation that has it."""
+        self.distribution = Distribution(cell)
         self._waiters: dict[int, Waiter] = {}
         """By the id of the message whose completion they wait for."""
 
@@ -131,7 +128,7 @@ class QueueBook:
         queues = [names] if isinstance(names, str | Queue) else list(names)
         receiver = Receiver(self._wanted(queues), None, looks_only=True)
         await self.load()
-        if not self._storage.messages.is_available(receiver.names):
+        if not self.distribution.is_available(receiver.names):
             await self._wait(receiver, seconds)
 
     async def _receive(
@@ -144,9 +141,9 @@ class QueueBook:
         if self._cell.definition.tells_changes:
             self._cell.shard.capture_quietly(self._cell)  # the message before is done with
         await self.load()
-        if owner is not None and owner in self._in_flight:
+        if owner is not None and self.distribution.has_in_flight(owner):
             raise PreviousMessageNotCompleted
-        rows = self._take(receiver)
+        rows = self.distribution.take(receiver)
         if not rows and seconds != 0:
             rows = await self._wait(receiver, seconds)
         return await self._deliver(receiver, rows) if rows else []
@@ -157,43 +154,7 @@ class QueueBook:
     async def _wait(self, receiver: Receiver, seconds: float | None) -> list[MessageRow]:
         if self._cell.is_aborted:
             raise Aborted
-        try:
-            return await self._receivers.wait(receiver, seconds)
-        except BaseException:
-            self._put_back(receiver, receiver.taken())
-            raise
-
-    def _take(self, receiver: Receiver) -> list[MessageRow]:
-        messages = self._storage.messages
-        rows = messages.take(receiver.names, receiver.count)
-        if not receiver.is_completable:
-            for row in rows:
-                messages.forget(row.id)
-        elif rows:
-            self._in_flight.setdefault(receiver.owner, set()).update(row.id for row in rows)
-        return rows
-
-    def _put_back(self, receiver: Receiver, rows: Iterable[MessageRow]) -> None:
-        """Make what a receiver took available again, each message in its old place."""
-        for row in rows:
-            if not receiver.is_completable:
-                self._storage.messages.add(row)
-            else:
-                self._land(row.id)
-                self._storage.messages.put_back(row.id)
-        self._serve()
-
-    def _serve(self) -> None:
-        """Offer what is available to the receives that wait (rule 1)."""
-        messages = self._storage.messages
-        if not messages.has_available:
-            return
-        for receiver in self._receivers.waiting():
-            if receiver.looks_only:
-                if messages.is_available(receiver.names):
-                    self._receivers.give(receiver, [])
-            elif rows := self._take(receiver):
-                self._receivers.give(receiver, rows)
+        return await self.distribution.wait(receiver, seconds)
 
     async def _deliver(self, receiver: Receiver, rows: list[MessageRow]) -> list[Message]:
         """Return messages to the code that receives them, once that is safe (rules 2 and 3).
@@ -211,7 +172,7 @@ class QueueBook:
                 break
         is_dropped = problem is not None and not receiver.is_completable
         count = 1 if is_dropped else len(received)
-        self._put_back(receiver, rows[count:])
+        self.distribution.put_back(receiver, rows[count:])
         await self._settle(receiver, rows[:count])
         if problem is not None:
             raise problem
@@ -224,7 +185,7 @@ class QueueBook:
 
     async def _settle(self, receiver: Receiver, rows: list[MessageRow]) -> None:
         """Wait until the commits that a receiver has to wait for are done."""
-        cell, storage = self._cell, self._storage
+        cell, storage = self._cell, self.distribution.storage
         is_removed = False
         try:
             if receiver.is_completable:
@@ -238,15 +199,25 @@ class QueueBook:
         except BaseException:
             if is_removed:
                 storage.restore(rows)
-            self._put_back(receiver, rows)
+            self.distribution.put_back(receiver, rows)
             raise
 
     # -- completing
 
     async def complete(self, row: MessageRow, reply: Any) -> None:
         """Remove a message in flight and answer who waits for it, durably."""
+        self.finish(row, reply)
+        self._cell.shard.tell(self._cell)
+        await self._cell.wait_committed()
+
+    def finish(self, row: MessageRow, reply: Any) -> None:
+        """Put the removal of a message in flight and the answer to who waits into the batch.
+
+        Raises ``queue.already_completed``, ``queue.invalid_completion_payload``,
+        ``actor.state_not_serializable`` and ``storage.unavailable``, having done nothing.
+        """
         waiter = self._waiters.get(row.id)
-        if row.id not in self._storage.messages:
+        if row.id not in self.distribution.storage.messages:
             raise AlreadyCompleted
         try:
             reply = checked_reply(self._declared(row.name), row.name, reply)
@@ -254,43 +225,28 @@ class QueueBook:
         except ActorError as error:
             raise InvalidCompletionPayload(error.message, metadata=error.metadata) from error
         self._cell.shard.capture(self._cell, urgent=True)
-        self._storage.remove([row])
-        self._storage.messages.forget(row.id)
-        self._land(row.id)
+        self.distribution.remove([row])
         if waiter is not None:
             self.forget_waiter(row.id)
             waiter.complete(answer)
-        self._cell.shard.tell(self._cell)
-        await self._cell.wait_committed()
-
-    def _land(self, message_id: int) -> None:
-        """Note that a message is in flight no longer."""
-        for owner, ids in self._in_flight.items():
-            if message_id in ids:
-                ids.remove(message_id)
-                if not ids:
-                    del self._in_flight[owner]
-                return
 
     # -- what the actor's cell and publications do with it
 
     @property
     def is_loaded(self) -> bool:
         """Whether :meth:`put` may be called."""
-        return self._storage.is_loaded
+        return self.distribution.storage.is_loaded
 
     async def load(self) -> None:
         """Load what is stored, once. Raises ``storage.unavailable``."""
-        await self._storage.load()
+        await self.distribution.load()
 
     def put(self, name: str, body: bytes) -> MessageRow:
         """Store an encoded message and offer it to who waits.
 
         Raises ``queue.message_too_large``, ``queue.full`` and ``storage.unavailable``.
         """
-        row = self._storage.insert(name, body)
-        self._serve()
-        return row
+        return self.distribution.put(name, body)
 
     def await_completion(self, message_id: int, waiter: Waiter) -> None:
         """Let ``waiter`` know when a message is completed."""
@@ -302,16 +258,12 @@ class QueueBook:
 
     def release(self, caller: Caller) -> None:
         """Make available again what an invocation that has ended did not complete."""
-        ids = self._in_flight.pop(caller, None)
-        if ids is not None:
-            for message_id in ids:
-                self._storage.messages.put_back(message_id)
-            self._serve()
+        self.distribution.release(caller)
 
     def abort(self) -> None:
         """End all waiting for messages: a stop has begun. Who waits for a completion goes on, but
         holds the stop up no longer."""
-        self._receivers.abort()
+        self.distribution.abort()
         for waiter in self._waiters.values():
             waiter.let_stop()
 
@@ -323,7 +275,7 @@ class QueueBook:
 
     def fail(self, error: ActorError | None = None) -> None:
         """End all waiting; ``error`` is ``storage.unavailable`` if nothing else is said."""
-        self._receivers.abort()
+        self.distribution.abort()
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter.fail(error or StorageUnavailable())

@@ -75,6 +75,12 @@ class StoredMessages:
             taken.append(self._rows[message_id])
         return taken
 
+    def take_one(self, message_id: int) -> bool:
+        """Take a message by its id; ``False`` if it is not available."""
+        is_there = message_id in self._available
+        self._available.discard(message_id)
+        return is_there
+
     def is_available(self, names: Iterable[str] | None) -> bool:
         """Whether :meth:`take` would find one."""
         return self._first(names) is not None

@@ -7,7 +7,6 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from stator.runtime.calling import Caller
 from stator.runtime.errors import Aborted, ActorError, InvalidInput
 from stator.runtime.queue_errors import QueueTimedOut
 from stator.runtime.storage import MessageRow
@@ -19,23 +18,37 @@ if TYPE_CHECKING:
 class Receiver:
     """One receive: what it wants, and what it gets."""
 
-    __slots__ = ("count", "future", "is_completable", "looks_only", "names", "owner")
+    __slots__ = (
+        "count",
+        "future",
+        "is_completable",
+        "is_workflows",
+        "looks_only",
+        "names",
+        "owner",
+    )
 
     def __init__(
         self,
         names: tuple[str, ...] | None,
-        owner: Caller | None,
+        owner: object,
         *,
         count: int = 1,
         is_completable: bool = False,
         looks_only: bool = False,
+        is_workflows: bool = False,
     ) -> None:
-        """``owner`` is the invocation it belongs to; ``looks_only`` takes no message."""
+        """``owner`` is the invocation it belongs to; ``looks_only`` takes no message.
+
+        One that ``is_workflows`` is waited for by the actor's workflow, which says itself whether
+        the actor is at rest, and cuts its waits off itself when the actor stops.
+        """
         self.names = names
         self.owner = owner
         self.count = max(1, count)
         self.is_completable = is_completable
         self.looks_only = looks_only
+        self.is_workflows = is_workflows
         self.future: asyncio.Future[list[MessageRow]] | None = None
         """While it waits, and afterwards with what came of that."""
 
@@ -48,7 +61,10 @@ class Receiver:
 
 
 class Receivers:
-    """The receives of one actor that wait; as long as one does, the actor counts as idle."""
+    """The receives of one actor that wait; as long as one does, the actor counts as idle.
+
+    Those of its workflow are in the same line, but the workflow keeps its own account of them.
+    """
 
     __slots__ = ("_cell", "_parked")
 
@@ -67,7 +83,8 @@ class Receivers:
         """
         receiver.future = asyncio.get_running_loop().create_future()
         self._parked[receiver] = None
-        self._cell.park()
+        if not receiver.is_workflows:
+            self._cell.park()
         timer = None
         if seconds is not None:
             timer = self._cell.shard.clock.call_later(seconds, self._expire, receiver)
@@ -85,9 +102,10 @@ class Receivers:
         self._leave(receiver)
 
     def abort(self) -> None:
-        """End all waits with ``actor.aborted``."""
+        """End all waits with ``actor.aborted``, but for those of the workflow."""
         for receiver in self.waiting():
-            self._fail(receiver, Aborted())
+            if not receiver.is_workflows:
+                self._fail(receiver, Aborted())
 
     def _expire(self, receiver: Receiver) -> None:
         if receiver.future is None or receiver.future.done():
@@ -106,7 +124,8 @@ class Receivers:
     def _leave(self, receiver: Receiver) -> None:
         if receiver in self._parked:
             del self._parked[receiver]
-            self._cell.unpark()
+            if not receiver.is_workflows:
+                self._cell.unpark()
 
 
 def seconds_of(timeout: float | timedelta | None) -> float | None:
