@@ -14,6 +14,7 @@ from stator.runtime.errors import ActorError
 from stator.runtime.events import check_payload
 from stator.runtime.handles import ActorHandle, Address, Transport, wire_name_of
 from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
+from stator.runtime.workflow_control import Verb, VerbArguments
 
 from .callbacks import Unsubscribe
 from .listeners import EventStream
@@ -50,6 +51,11 @@ class _OverConnection:
 
     async def resolve(self, address: Address) -> str:
         return await self._http.resolve(address)
+
+    async def control_workflow(
+        self, address: Address, verb: Verb, arguments: VerbArguments
+    ) -> bytes:
+        return await self._http.control_workflow(address, verb, arguments)
 
     def gateway_url(self, address: Address) -> str:
         return self._http.gateway_url(address)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -33,6 +33,7 @@ from stator.runtime.protocol.queue import (
     decode_queue_response,
     encode_queue_request,
 )
+from stator.runtime.workflow_control import Verb, VerbArguments
 
 from .addressing import params_text
 from .directory import Directory
@@ -40,12 +41,27 @@ from .endpoint import Endpoint
 from .exchange import BY_ACTOR, Answer, Exchange
 from .fetches import Body, Fetches, FetchResponse, Headers, inner_path
 from .raw_socket import RawSocket
-from .retries import is_last_word, pause_before_republishing, pause_before_retry
-from .service_lookup import Pause, Service
+from .retries import (
+    is_last_word,
+    pause_before_control,
+    pause_before_republishing,
+    pause_before_retry,
+)
+from .service_lookup import Pause, Service, bearer
 from .session import BARE_VERSION, Session, Timing
 from .sockets import Sockets
 
 T = TypeVar("T")
+
+MSGPACK = "application/msgpack"
+"""What the records of ``workflow_control.py`` travel as."""
+
+
+class _Request(NamedTuple):
+    inner: str
+    """What follows the actor in the path."""
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class HttpTransport:
@@ -101,6 +117,32 @@ class HttpTransport:
             lambda error, requests: pause_before_republishing(error, requests, address),
         )
 
+    async def control_workflow(
+        self, address: Address, verb: Verb, arguments: VerbArguments
+    ) -> bytes:
+        """Bring a verb to the actor's workflow; repeats what :mod:`retries` says.
+
+        The routes belong to the inspector, which has a token of its own and wants it as a bearer.
+        """
+        service = await self._directory.service()
+        token = service.endpoint.token
+        headers = {
+            "x-rivet-encoding": "json",  # of errors
+            "content-type": MSGPACK,
+            "accept": MSGPACK,
+            **bearer(token),
+        }
+        if token:
+            headers["x-rivet-token"] = token
+        inner = f"/inspector/workflow/{verb.name.lower()}"
+        return await self._send(
+            service,
+            address,
+            _Request(inner, headers, msgspec.msgpack.encode(arguments)),
+            _record_of,
+            lambda error, requests: pause_before_control(error, requests, address, verb),
+        )
+
     async def create(self, address: Address) -> str:
         """Create the actor and return its id. Raises ``actor.duplicate_key``."""
         return await self._directory.create(address)
@@ -146,24 +188,40 @@ class HttpTransport:
         decode: Callable[[Encoding, bytes], T],
         pause_before: Callable[[ActorError, int], float | None],
     ) -> T:
-        """Send a body to the actor and return what was answered; repeat as ``pause_before`` says.
-
-        ``pause_before`` gets an error and how many requests there were.
-        """
+        """Send a body of the client protocol to the actor and return what was answered."""
         service = await self._directory.service()
         encoding = self._request_encoding(service)
-        headers = self._headers(service, address, encoding)
-        body = encode(encoding)
+        return await self._send(
+            service,
+            address,
+            _Request(inner, self._headers(service, address, encoding), encode(encoding)),
+            lambda answer: self._read(answer, decode),
+            pause_before,
+        )
+
+    async def _send(
+        self,
+        service: Service,
+        address: Address,
+        request: _Request,
+        read: Callable[[Answer], T],
+        pause_before: Callable[[ActorError, int], float | None],
+    ) -> T:
+        """Send a request and return what ``read`` makes of its answer; repeat what fails.
+
+        ``pause_before`` gets an error and how many requests there were, and says after how many
+        seconds there is another one, if any.
+        """
         requests = 0
         while True:
             requests += 1
             by_actor = False
             try:
                 place = await self._directory.place(service, address)
-                url = service.endpoint.url + place.path(inner)
-                answer = await self._exchange.send("POST", url, headers, body)
+                url = service.endpoint.url + place.path(request.inner)
+                answer = await self._exchange.send("POST", url, request.headers, request.body)
                 by_actor = BY_ACTOR in answer.headers
-                return self._read(answer, decode)
+                return read(answer)
             except ActorError as error:
                 if service.is_stator and is_last_word(error, address, by_actor=by_actor):
                     raise
@@ -200,3 +258,9 @@ class HttpTransport:
             return decode(encoding, answer.body)
         except InvalidRequest as error:
             raise InternalError(f"Failed to parse response: {error.message}") from error
+
+
+def _record_of(answer: Answer) -> bytes:
+    if not answer.is_success:
+        raise answer.error(Encoding.JSON)
+    return answer.body

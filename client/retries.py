@@ -14,6 +14,8 @@ Rule 2. An action named ``destroy`` is not repeated at a boundary nor while the 
 Rule 3. A stator service says who answers. What an actor's own code raised is not repeated there,
         even if it has such a code (it may come from an actor that this one called), and
         ``actor.not_found`` is final for ``get``: the owner of the key has looked.
+Rule 4. Control of a workflow is repeated like an action if it only looks, else like a message: a
+        fork that is sent twice may be two.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 from stator.runtime.errors import ActorError
 from stator.runtime.handles import Address
 from stator.runtime.protocol.kinds import is_object
+from stator.runtime.workflow_control import LOOKS, Verb
 
 STALE_PAUSE_S = 0.1
 STALE_REQUESTS = 24
@@ -82,6 +85,15 @@ def pause_before_republishing(error: ActorError, requests: int, address: Address
     """
     is_worth_it = _is_stale(error) or _is_overload_of_queues(error)
     return STALE_PAUSE_S if is_worth_it and requests < _stale_requests(address) else None
+
+
+def pause_before_control(
+    error: ActorError, requests: int, address: Address, verb: Verb
+) -> float | None:
+    """Return how long to wait before a workflow is asked again, or ``None`` to give up (rule 4)."""
+    if verb in LOOKS:
+        return pause_before_retry(error, requests, address, verb.name)
+    return pause_before_republishing(error, requests, address)
 
 
 def is_last_word(error: ActorError, address: Address, *, by_actor: bool) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -21,6 +21,10 @@ from .keys import Key, normalize_key
 from .protocol.queue import QueueSendRequest, QueueSendResponse
 from .publication import QueueOutcome, Seconds, make_message, outcome_of
 from .signature import convert_result, result_type_of
+from .workflow_control import Verb, VerbArguments
+
+if TYPE_CHECKING:
+    from .workflow_handle import WorkflowHandle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,9 +69,28 @@ class Transport(Protocol):
         """Return the actor's id, creating it if the address says so."""
         ...
 
+    async def control_workflow(
+        self, address: Address, verb: Verb, arguments: VerbArguments
+    ) -> bytes:
+        """Bring a verb to the actor's workflow; return the record of the answer, as msgpack."""
+        ...
+
     def gateway_url(self, address: Address) -> str:
         """Return the base URL of the actor."""
         ...
+
+
+class _Control:
+    """Brings verbs to the workflow of one actor; implements ``workflow_handle.Asker``."""
+
+    __slots__ = ("_address", "_transport")
+
+    def __init__(self, transport: Transport, address: Address) -> None:
+        self._transport = transport
+        self._address = address
+
+    async def ask(self, verb: Verb, arguments: VerbArguments) -> bytes:
+        return await self._transport.control_workflow(self._address, verb, arguments)
 
 
 class ActionCaller:
@@ -162,6 +185,16 @@ class ActorHandle:
         async with self._turn:
             answer = await self._transport.publish(self._address, name, message)
         return outcome_of(answer, queue) if wait else None
+
+    @property
+    def workflow(self) -> WorkflowHandle:
+        """The actor's workflow: its status, history and output, and how to control it.
+
+        An action that is called so as well is ``call("workflow")``.
+        """
+        from .workflow_handle import WorkflowHandle
+
+        return WorkflowHandle(_Control(self._transport, self._address))
 
     async def resolve(self) -> str:
         """Return the actor's id. Raises ``actor.not_found``."""

@@ -25,6 +25,7 @@ from stator.runtime.link.frames import (
     Answer,
     AnyFrame,
     Call,
+    ControlWorkflow,
     CreateActor,
     Created,
     FindActors,
@@ -47,6 +48,7 @@ from stator.runtime.protocol.queue import (
     decode_queue_response,
     encode_queue_request,
 )
+from stator.runtime.workflow_control import Verb, VerbArguments
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -98,9 +100,7 @@ class WorkerTransport:
     ) -> bytes:
         """Send a call or a message and return the body of the answer. Raises its error."""
         resolution, key = _resolution_of(address)
-        given = None
-        if resolution is Resolution.GET_OR_CREATE and address.input is not None:
-            given = encode_input(address.input)
+        given = _input_of(address)
         params = None if address.params is None else _params_of(address.params)
         reply, payload = await self._send(
             lambda request_id, shard: kind(
@@ -122,6 +122,28 @@ class WorkerTransport:
         assert isinstance(reply, Answer)
         if reply.status >= 400:
             raise decode_error(Encoding.NATIVE, "", reply.status, payload)
+        return payload
+
+    async def control_workflow(
+        self, address: Address, verb: Verb, arguments: VerbArguments
+    ) -> bytes:
+        """Bring a verb to the workflow of another actor."""
+        resolution, key = _resolution_of(address)
+        given = _input_of(address)
+        _, payload = await self._send(
+            lambda request_id, shard: ControlWorkflow(
+                request_id,
+                shard,
+                resolution,
+                self._namespace,
+                address.name,
+                key,
+                int(verb),
+                given,
+            ),
+            self._shard_of(address),
+            msgspec.msgpack.encode(arguments),
+        )
         return payload
 
     async def create(self, address: Address) -> str:
@@ -209,6 +231,13 @@ def _resolution_of(address: Address) -> tuple[Resolution, str]:
         return Resolution.BY_ID, address.actor_id
     resolution = Resolution.GET_OR_CREATE if address.create else Resolution.GET
     return resolution, serialize_key(address.key)
+
+
+def _input_of(address: Address) -> bytes | None:
+    """Return what a request creates the actor of an address with, if it may."""
+    if not address.create or address.input is None or address.actor_id is not None:
+        return None
+    return encode_input(address.input)
 
 
 def _params_of(params: Any) -> bytes:

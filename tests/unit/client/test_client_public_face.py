@@ -21,6 +21,7 @@ from stator.client.loop_thread import LoopThread
 from stator.runtime.handles import ActorClient, Address
 from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
 from stator.runtime.publication import QueueOutcome
+from stator.runtime.workflow_control import Verb, VerbArguments
 
 PROTOCOLS = ("__wrapped__", "_ipython_display_", "__deepcopy__", "__getstate_manages_dict__")
 
@@ -66,6 +67,11 @@ class Recorder:
 
     async def resolve(self, address: Address) -> str:
         return "i1"
+
+    async def control_workflow(
+        self, address: Address, verb: Verb, arguments: VerbArguments
+    ) -> bytes:
+        raise NotImplementedError
 
     def gateway_url(self, address: Address) -> str:
         return ""

@@ -10,6 +10,7 @@ import pytest
 from stator import Actor, Queue, action, setup
 from stator.runtime.handles import ActorClient, ActorHandle, Address
 from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
+from stator.runtime.workflow_control import Verb, VerbArguments
 
 
 class Room(Actor, rename="camel"):
@@ -49,6 +50,7 @@ class Recorder:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.answer = QueueSendResponse("completed")
+        self.record = b""
 
     async def call(self, address: Address, action: str, arguments: Sequence[Any]) -> Any:
         self.asked.append(("call", address, action, tuple(arguments)))
@@ -67,6 +69,12 @@ class Recorder:
     async def resolve(self, address: Address) -> str:
         self.asked.append(("resolve", address))
         return "old-id"
+
+    async def control_workflow(
+        self, address: Address, verb: Verb, arguments: VerbArguments
+    ) -> bytes:
+        self.asked.append(("control", address, verb, arguments))
+        return self.record
 
     def gateway_url(self, address: Address) -> str:
         return f"/gateway/{address.name}"

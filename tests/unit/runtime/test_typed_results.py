@@ -10,6 +10,7 @@ import pytest
 from stator import Actor, ActorError, action, setup
 from stator.runtime.handles import ActorClient, Address
 from stator.runtime.protocol.queue import QueueSendRequest, QueueSendResponse
+from stator.runtime.workflow_control import Verb, VerbArguments
 
 
 class Note(msgspec.Struct):
@@ -52,6 +53,11 @@ class _Answering:
 
     async def resolve(self, address: Address) -> str:
         return "id"
+
+    async def control_workflow(
+        self, address: Address, verb: Verb, arguments: VerbArguments
+    ) -> bytes:
+        raise NotImplementedError
 
     def gateway_url(self, address: Address) -> str:
         return ""
