@@ -30,6 +30,7 @@ from stator.runtime.ids import RANDOM_BYTES, make_actor_id
 from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import (
     Call,
+    ControlWorkflow,
     GivenBack,
     OpenConnection,
     Publish,
@@ -64,6 +65,8 @@ from .pulse import Pulse
 from .queues.publications import Publication
 from .refusals import refuse
 from .shard import Limits, Shard
+from .workflows.control import serve_control
+from .workflows.looks import Looks
 
 if TYPE_CHECKING:
     from .databases import Databases
@@ -116,6 +119,7 @@ class Engine:
         self.log = log
         self._route = route
         self._control = ControlApi(self)
+        self._looks = Looks(registry, log, self._bring)
         self._looking_up: dict[str, list[Held]] = {}
         self._draining = False
         self._has_successor = False
@@ -137,22 +141,19 @@ class Engine:
         if shard is None:
             refuse(port, call.id, ShardUnavailable())
             return
-        if self._draining and not isinstance(port, LocalCaller):
-            # Actors that finish their work may still call one another.
+        if self._leaves(port):
             self._turn_away(call, payload, port)
             return
         if call.resolution is Resolution.BY_ID:
             cell = shard.by_id.get(call.key)
-            if cell is None:
-                self._look_up_id(shard, call, payload, port)
-                return
         else:
-            identity = (call.namespace, call.name, call.key)
-            cell = shard.by_identity.get(identity) or self._load(shard, identity)
-            if cell is None:
-                refuse(port, call.id, _not_configured(call.name))
-                return
-        self._deliver(cell, call, payload, port)
+            cell = shard.by_identity.get((call.namespace, call.name, call.key))
+        if cell is not None:
+            self._deliver(cell, call, payload, port)
+        elif isinstance(call, ControlWorkflow):
+            self.spawn(self._looks.serve(shard, call, payload, port))
+        else:
+            self._bring(shard, call, payload, port)
 
     def _deliver(self, cell: Cell, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         if cell.status is Status.READY:
@@ -171,6 +172,8 @@ class Engine:
             Publication(cell, call, payload, port).start()
         elif isinstance(call, WakeActor):
             port.send(Result(call.id))  # it is awake: that was all
+        elif isinstance(call, ControlWorkflow):
+            serve_control(cell, call, payload, port, self.accept_call)
         elif not isinstance(port, GatewayLink):
             raise TypeError("only a gateway has clients that open connections")
         elif isinstance(call, OpenConnection):
@@ -179,6 +182,21 @@ class Engine:
             open_exchange(cell, call, port)
 
     # -- bringing actors into memory
+
+    def _bring(self, shard: Shard, call: ToActor, payload: bytes, port: ReplyPort) -> None:
+        """Take a request of an actor that has to be brought into memory for it."""
+        if self._leaves(port):  # since a look was begun
+            self._turn_away(call, payload, port)
+            return
+        if call.resolution is Resolution.BY_ID:
+            self._look_up_id(shard, call, payload, port)
+            return
+        identity = (call.namespace, call.name, call.key)
+        cell = shard.by_identity.get(identity) or self._load(shard, identity)
+        if cell is None:
+            refuse(port, call.id, _not_configured(call.name))
+        else:
+            self._deliver(cell, call, payload, port)
 
     def _load(self, shard: Shard, identity: Identity) -> Cell | None:
         """Begin to look an actor up; ``None`` if the registry has no such name."""
@@ -284,6 +302,13 @@ class Engine:
         if pulse is None:
             pulse = self._pulses[seconds] = Pulse(self.clock, seconds)
         return pulse
+
+    def _leaves(self, port: ReplyPort) -> bool:
+        """Whether requests that come by ``port`` are taken no more.
+
+        Actors that finish their work may still call one another.
+        """
+        return self._draining and not isinstance(port, LocalCaller)
 
     def _turn_away(self, call: ToActor, payload: bytes, port: ReplyPort) -> None:
         """Leave a request that was not begun to this worker's successor, if there is one.

@@ -12,8 +12,13 @@ from .connections import Connection
 
 def refuse(port: ReplyPort, request_id: int, error: BaseException) -> None:
     """Answer a request that no actor took with what a caller may see of ``error``."""
+    port.send(refusal_of(request_id, error))
+
+
+def refusal_of(request_id: int, error: BaseException) -> Refusal:
+    """Return the answer to a request that no actor took; see :func:`refuse`."""
     view = public_view(error)
-    port.send(Refusal(request_id, view.group, view.code, view.message, view.status, view.metadata))
+    return Refusal(request_id, view.group, view.code, view.message, view.status, view.metadata)
 
 
 def lose(output: Output) -> None:
