@@ -80,9 +80,9 @@ class Publication(PassingVisit[Publish]):
         definition = self.cell.definition
         declared = definition.queues.get(self.brought.queue)
         gate = None if declared is None else declared.publish_gate
-        is_known = self.brought.stored_id > 0
-        if not self._book.is_loaded or (not is_known and (gate or definition.is_guarded)):
-            self.cell.spawn(self._start_later(None if is_known else gate))
+        is_known = self.brought.stored_id > 0  # it waits at once: the actor may complete it at once
+        if not is_known and (gate or definition.is_guarded or not self._book.is_loaded):
+            self.cell.spawn(self._start_later(gate))
             return
         try:
             self._take()
@@ -93,7 +93,7 @@ class Publication(PassingVisit[Publish]):
         cell = self.cell
         cell.enter()
         try:
-            if cell.definition.is_guarded and not self.brought.stored_id:
+            if cell.definition.is_guarded:
                 await admit(self)
             if gate is not None:
                 await self._ask(gate)

@@ -63,6 +63,16 @@ async def error_of(outcome: Any) -> ActorError:
     return caught.value
 
 
+class Late(Desk):
+    """Completes what comes, in every life but its first."""
+
+    async def run(self) -> None:
+        if self.state:
+            async for message in self.queue.iter(self.jobs, completable=True):
+                await message.complete(len(message.body))
+        self.state = 1
+
+
 async def test_the_client_gets_the_reply() -> None:
     async with open_office() as office:
         reply = office.publish("a", wait=True)
@@ -299,6 +309,17 @@ async def test_the_next_life_answers_who_waited() -> None:
         await turns()
         await (await take(office)).complete(7)
         assert answer_to(await reply) == QueueSendResponse("completed", 7)
+
+
+async def test_a_next_life_that_begins_with_the_completion_answers_who_waited() -> None:
+    async with open_office(Late) as office:
+        reply = office.publish("four", wait=True)
+        await turns()
+        office.cell.sleep()
+        await turns(50)
+        assert office.cell.generation == 2
+        assert reply.done()
+        assert answer_to(await reply) == QueueSendResponse("completed", 4)
 
 
 async def test_who_waits_over_a_sleep_is_one_message() -> None:
