@@ -50,7 +50,7 @@ class ShardFile:
         """Open, check, migrate. Raises :class:`ShardDamaged` or ``apsw.Error``."""
         unclean = self._was_left_unclean()
         try:
-            connection = apsw.Connection(str(self.path), statementcachesize=256)
+            connection = apsw.Connection(str(self.path), statementcachesize=384)
             self._configure(connection)
             write_ahead_log(connection)
             sync_commits(connection, self._synchronous)

@@ -10,15 +10,21 @@ import pytest
 from stator.runtime.storage import (
     ActorRow,
     ConnectionRow,
+    EntryRow,
+    FireRow,
     InsertConnection,
     InsertMessage,
     MessageRow,
+    PairQuery,
     PutPair,
+    PutRun,
     PutSchedule,
     QueueRows,
     RecordSleep,
+    RunRow,
     ScheduleRow,
     ShardStorage,
+    WorkflowRows,
 )
 from stator.shards.store.database import SCHEMA_VERSION, ShardFile
 from tests.fakes.store_media import SqliteMedium, commit, opened
@@ -102,6 +108,68 @@ async def test_everything_in_a_file_of_schema_2_is_still_found(tmp_path: Path) -
         assert await store.list_namespaces() == [("default", 1_000), ("staging", 2_000)]
 
 
+async def test_actors_in_a_file_of_schema_3_are_still_found(tmp_path: Path) -> None:
+    restore(tmp_path, 3)
+    with opened(SqliteMedium(tmp_path)) as store:
+        assert await found(store) == [
+            ActorRow(
+                *(1, "id-1", "default", "counter", "/a", 1_001, 3, 5_000, b"\xa1aa\x01"),
+                b"image of 1",
+                6_000,
+                [ConnectionRow("conn-a", b"opened a", b"changing a")],
+                [
+                    ScheduleRow(True, "tick", 9_000, b"every"),
+                    ScheduleRow(False, "7c1e", 9_500, b"once"),
+                ],
+            ),
+            ActorRow(2, "id-2", "default", "counter", "/b", 1_002, 0, None, None, None),
+            ActorRow(
+                *(3, "id-3", "staging", "chat", "/c", 1_003, 1, 7_000, None, b"", None),
+                schedules=[ScheduleRow(True, "daily", 9_900, b"cron")],
+            ),
+            None,  # its destruction was interrupted
+        ]
+        assert await store.list_namespaces() == [("default", 1_000), ("staging", 2_000)]
+
+
+async def test_what_actors_own_in_a_file_of_schema_3_is_still_found(tmp_path: Path) -> None:
+    restore(tmp_path, 3)
+    with opened(SqliteMedium(tmp_path)) as store:
+        assert [await store.load_queues(pk) for pk in (1, 2, 3)] == [
+            QueueRows([MessageRow(5, "jobs", b"body 5", 8_005)], 5),
+            QueueRows([], 9),
+            QueueRows(
+                [MessageRow(2, "jobs", b"body 2", 8_002), MessageRow(3, "other", b"", 8_003)], 3
+            ),
+        ]
+        assert await store.list_fires(1, "tick", 9) == [
+            FireRow(8_000, 8_001, None, "beat", "running", None),
+            FireRow(7_000, 7_001, 7_005, "beat", "ok", None),
+        ]
+        assert await store.list_pairs(1, PairQuery()) == [
+            ((b"a", True), "text"),
+            ((b"b\xff", False), b"\0\1"),
+        ]
+
+
+async def test_schedules_in_a_file_of_schema_3_still_wake_their_actors(tmp_path: Path) -> None:
+    restore(tmp_path, 3)
+    with opened(SqliteMedium(tmp_path)) as store:
+        assert await store.find_due(1 << 50) == ["id-1", "id-3"]
+        assert await store.next_due(9_000) == 9_500
+
+
+@pytest.mark.parametrize("version", OLD_SCHEMAS)
+async def test_an_actor_of_an_old_file_may_have_a_workflow(tmp_path: Path, version: int) -> None:
+    restore(tmp_path, version)
+    with opened(SqliteMedium(tmp_path)) as store:
+        assert await store.load_workflow(1) == WorkflowRows(None, [])
+        await commit(store, PutRun(1, "running", 1, True, b"run"), entries={(1, 1): b"entry"})
+        run = RunRow("running", 1, True, b"run")
+        assert await store.load_workflow(1) == WorkflowRows(run, [EntryRow(1, b"entry")])
+        assert (await store.find_live(), await store.find_due(1)) == (["id-1"], ["id-1"])
+
+
 @pytest.mark.parametrize("version", OLD_SCHEMAS)
 async def test_an_actor_of_an_old_file_may_own_what_every_actor_may(
     tmp_path: Path, version: int
@@ -110,12 +178,12 @@ async def test_an_actor_of_an_old_file_may_own_what_every_actor_may(
     with opened(SqliteMedium(tmp_path)) as store:
         await commit(
             store,
-            PutSchedule(1, True, "tick", 8_000, b"image"),
-            PutPair(1, b"key", True, "value"),
-            messages=[InsertMessage(1, 1, "jobs", b"body", 9_000)],
+            PutSchedule(2, True, "tick", 8_000, b"image"),
+            PutPair(2, b"key", True, "value"),
+            messages=[InsertMessage(2, 10, "jobs", b"body", 9_000)],
         )
-        row = await store.find_by_id("id-1")
+        row = await store.find_by_id("id-2")
         assert row is not None
         assert row.schedules == [ScheduleRow(True, "tick", 8_000, b"image")]
-        assert await store.get_pairs(1, [b"key"]) == ["value"]
-        assert await store.load_queues(1) == QueueRows([MessageRow(1, "jobs", b"body", 9_000)], 1)
+        assert await store.get_pairs(2, [b"key"]) == ["value"]
+        assert await store.load_queues(2) == QueueRows([MessageRow(10, "jobs", b"body", 9_000)], 10)

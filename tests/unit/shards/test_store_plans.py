@@ -16,6 +16,7 @@ from stator.runtime.storage import (
     InsertMessage,
     PairQuery,
     PutPair,
+    PutRun,
     PutSchedule,
     Writes,
 )
@@ -85,24 +86,31 @@ def plan(connection: apsw.Connection, statement: str, bindings: tuple[int, ...])
 
 
 @pytest.mark.parametrize("statement", ["find_due", "next_due"])
-def test_wake_ups_are_found_by_their_index(tmp_path: Path, statement: str) -> None:
+def test_wake_ups_are_found_by_their_indexes(tmp_path: Path, statement: str) -> None:
     with connected(tmp_path) as connection:
         found = plan(connection, STATEMENTS[statement], (1,))
-    assert len(found) == 2
-    assert found[0].startswith("SEARCH schedules USING COVERING INDEX schedules_by_due (due_ms")
-    assert found[1] == "SEARCH a USING INTEGER PRIMARY KEY (rowid=?)"
+    assert found[0] == "MERGE (UNION ALL)"
+    assert [each.split(" (")[0] for each in found if each.startswith("SEARCH ")] == [
+        "SEARCH schedules USING COVERING INDEX schedules_by_due",
+        "SEARCH a USING INTEGER PRIMARY KEY",
+        "SEARCH workflows USING COVERING INDEX workflows_by_due",
+        "SEARCH a USING INTEGER PRIMARY KEY",
+    ]
+    assert not [each for each in found if "TEMP B-TREE" in each or each.startswith("SCAN")]
 
 
 @pytest.mark.parametrize("statement", ["find_due", "next_due"])
-def test_wake_ups_of_two_sources_are_merged_without_sorting(tmp_path: Path, statement: str) -> None:
+def test_wake_ups_of_another_source_are_merged_without_sorting(
+    tmp_path: Path, statement: str
+) -> None:
     """So a step that adds a source need not change the statements."""
     with connected(tmp_path) as connection:
         connection.execute(
             "CREATE TABLE more (pk INTEGER, due_ms INTEGER) STRICT;"
             "CREATE INDEX more_by_due ON more (due_ms);"
             "DROP VIEW alarms;"
-            "CREATE VIEW alarms (pk, due_ms) AS"
-            " SELECT pk, due_ms FROM schedules UNION ALL SELECT pk, due_ms FROM more"
+            "CREATE VIEW alarms (pk, due_ms) AS SELECT pk, due_ms FROM schedules"
+            " UNION ALL SELECT pk, due_ms FROM workflows UNION ALL SELECT pk, due_ms FROM more"
         )
         found = plan(connection, STATEMENTS[statement], (1,))
     assert found[0] == "MERGE (UNION ALL)"
@@ -116,6 +124,57 @@ def test_a_wake_up_is_found_at_once_among_many_schedules(tmp_path: Path) -> None
         look_ups = LookUps(connection)
         assert steps_of(connection, lambda: look_ups.next_due(MANY // 2)) < FEW_STEPS
         assert steps_of(connection, lambda: look_ups.find_due(5)) < FEW_STEPS
+
+
+@contextlib.contextmanager
+def many_workflows(directory: Path) -> Generator[apsw.Connection]:
+    """Open a shard file with an actor for each of many workflows, most of them ended."""
+    with connected(directory) as connection:
+        count = 20_000
+        waiting = [PutRun(pk, "running", pk, False, b"") for pk in range(1, count // 2)]
+        ended = [PutRun(pk, "completed", None, False, b"") for pk in range(count // 2, count)]
+        live = PutRun(count, "running", None, True, b"")
+        execute(connection, Writes([*actors(count), *waiting, *ended, live]))
+        yield connection
+
+
+def test_a_wake_up_is_found_at_once_among_many_workflows(tmp_path: Path) -> None:
+    with many_workflows(tmp_path) as connection:
+        look_ups = LookUps(connection)
+        assert steps_of(connection, lambda: look_ups.next_due(5_000)) < FEW_STEPS
+        assert steps_of(connection, lambda: look_ups.find_due(5)) < FEW_STEPS
+
+
+def test_who_was_interrupted_is_found_at_once_among_many_workflows(tmp_path: Path) -> None:
+    with many_workflows(tmp_path) as connection:
+        look_ups = LookUps(connection)
+        assert steps_of(connection, look_ups.find_live) < FEW_STEPS
+        assert look_ups.find_live() == ["id-20000"]
+
+
+@contextlib.contextmanager
+def many_entries(directory: Path) -> Generator[apsw.Connection]:
+    """Open a shard file with many entries of two actors for a block."""
+    with connected(directory) as connection:
+        entries = {(pk, seq): b"" for seq in range(1, 5_001) for pk in (1, 2)}
+        entries |= {(3, seq): b"" for seq in range(1, 6)}
+        execute(connection, Writes([*actors(3)], entries=entries))
+        yield connection
+
+
+def test_a_workflow_is_loaded_without_going_through_those_of_others(tmp_path: Path) -> None:
+    with many_entries(tmp_path) as connection:
+        look_ups = LookUps(connection)
+        assert len(look_ups.load_workflow(3, whole=True).entries) == 5
+        work = steps_of(connection, lambda: look_ups.load_workflow(3, whole=True))
+        assert work < FEW_STEPS
+
+
+def test_an_entry_is_removed_without_going_through_the_others(tmp_path: Path) -> None:
+    (removal,) = steps(Writes(entry_removals=[(1, 2_500), (2, 2_501)]))
+    with many_entries(tmp_path) as connection:
+        assert steps_of(connection, lambda: connection.execute(*removal)) < FEW_STEPS
+        assert connection.changes() == 2
 
 
 @pytest.mark.parametrize("reverse", [False, True])
