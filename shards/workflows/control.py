@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import msgspec
 
 from stator.runtime.definition import ActorDefinition
-from stator.runtime.errors import ActorError, ActorRestarting, InvalidRequest, OutgoingTooLong
+from stator.runtime.errors import ActorRestarting, InvalidRequest, OutgoingTooLong
 from stator.runtime.link.frame_codec import MAX_FRAME_BYTES
 from stator.runtime.link.frames import ControlWorkflow, Result, ToActor, encode_payload
 from stator.runtime.storage import WorkflowRows
@@ -27,6 +27,7 @@ from stator.runtime.workflow_control import (
     Verb,
     VerbArguments,
 )
+from stator.runtime.workflow_errors import NoWorkflow
 
 from ..batch import ReplyPort
 from ..lifecycle import Status
@@ -83,13 +84,6 @@ def has_workflow(definition: ActorDefinition) -> bool:
 def workflow_of(cell: Cell) -> ControlledWorkflow | None:
     """Return the workflow of an actor that is ready, if its class has one."""
     return cast(ControlledWorkflow, cell.run_loop) if has_workflow(cell.definition) else None
-
-
-def no_workflow() -> ActorError:
-    """Return what says that an actor has no workflow."""
-    from stator.runtime.workflow_errors import NoWorkflow
-
-    return NoWorkflow()
 
 
 def read_arguments(frame: ControlWorkflow, payload: bytes) -> tuple[Verb, VerbArguments]:
@@ -171,7 +165,7 @@ async def _answer(cell: Cell, frame: ControlWorkflow, payload: bytes) -> bytes:
     verb, arguments = read_arguments(frame, payload)
     workflow = workflow_of(cell)
     if workflow is None:
-        raise no_workflow()
+        raise NoWorkflow
     await _act(workflow, verb, arguments)
     if verb is not Verb.HISTORY:
         return encode_answer(await workflow.status())

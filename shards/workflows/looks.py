@@ -21,11 +21,12 @@ from stator.runtime.registry import Registry
 from stator.runtime.storage import ActorRow
 from stator.runtime.workflow.status import stored_status
 from stator.runtime.workflow_control import LOOKS, HistoryRecord, Verb
+from stator.runtime.workflow_errors import NoWorkflow
 
 from ..batch import ReplyPort
 from ..refusals import refuse
 from ..shard import Shard
-from .control import encode_answer, has_workflow, no_workflow, read_arguments
+from .control import encode_answer, has_workflow, read_arguments
 
 Deliver = Callable[[Shard, ControlWorkflow, bytes, ReplyPort], None]
 """Takes a request that has to find its actor in memory, and brings it there."""
@@ -77,7 +78,7 @@ class Looks:
         if definition is None:
             raise ActorNotConfigured(f"the registry of this service has no actor named '{name}'")
         if not has_workflow(definition):
-            raise no_workflow()
+            raise NoWorkflow
 
 
 async def _find(shard: Shard, frame: ControlWorkflow) -> ActorRow | None:
