@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from stator.runtime.errors import ActorNotConfigured, StorageUnavailable
 from stator.shards.lifecycle import Status
+from stator.shards.schedules.alarm import Alarm
+from tests.fakes.engine_in_process import turns
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.recording_log import RecordingLog
 
@@ -129,3 +133,25 @@ class FakeShard:
 
     def is_blocked(self, actor_id: str) -> bool:
         return actor_id in self.blocked
+
+
+@asynccontextmanager
+async def opened(shard: FakeShard, *, at_once: int = 1_000) -> AsyncGenerator[Alarm]:
+    """Run an alarm that has looked at what was due."""
+    alarm = Alarm(shard, shard.wake, shard.is_blocked, at_once=at_once)
+    alarm.open()
+    await pass_time(shard, 0)
+    try:
+        yield alarm
+    finally:
+        alarm.close()
+
+
+async def pass_time(shard: FakeShard, seconds: float) -> None:
+    """Move the clock in steps of a second at most, and let the loop turn after each."""
+    while seconds > 1:
+        shard.clock.advance(1)
+        await turns()
+        seconds -= 1
+    shard.clock.advance(seconds)
+    await turns()
