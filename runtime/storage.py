@@ -408,7 +408,7 @@ class ShardStorage(Protocol):
     def find_by_id(self, actor_id: str) -> asyncio.Future[ActorRow | None]: ...
 
     def find_due(self, until_ms: int) -> asyncio.Future[list[str]]:
-        """Return the ids of live actors with a schedule due by then, the earliest first."""
+        """Return the ids of live actors that have to be awake by then, the earliest first."""
         ...
 
     def next_due(self, after_ms: int) -> asyncio.Future[int | None]:
