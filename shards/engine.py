@@ -67,6 +67,7 @@ from .refusals import refuse
 from .shard import Limits, Shard
 from .workflows.control import serve_control
 from .workflows.looks import Looks
+from .workflows.threads import StepThreads
 
 if TYPE_CHECKING:
     from .databases import Databases
@@ -98,6 +99,7 @@ class Engine:
         self.counters = [0] * 16 if counters is None else counters
         self.limits = limits or Limits()
         self.backlog = Backlog()
+        self.step_threads = StepThreads()
         self.runner = ActionRunner(
             self.counters,
             self.clock,
@@ -345,6 +347,7 @@ class Engine:
     def close(self) -> None:
         """Close the stores; blocks until their last commit is done."""
         self.generations.close()
+        self.step_threads.close()
         for pulse in self._pulses.values():
             pulse.close()
         for shard in self.shards.values():

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .connections import Connection
     from .generations import Generations
     from .pulse import Pulse
+    from .workflows.threads import StepThreads
 
 
 _PAST = (Status.DELETED, Status.GONE)
@@ -82,6 +83,7 @@ class Surroundings(Protocol):
     limits: Limits
     clock: Clock
     generations: Generations
+    step_threads: StepThreads
 
     def make_client(self, cell: Cell) -> ActorClient: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
@@ -106,6 +108,7 @@ class Shard:
         self.store = store
         self.runner = worker.runner
         self.limits = worker.limits
+        self.step_threads = worker.step_threads
         self._backlog = worker.backlog
         self._is_flooded = False
         self.spawn = worker.spawn

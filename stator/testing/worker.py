@@ -54,6 +54,7 @@ class Worker:
         self.engine = Engine(
             registry, {0: store}, log, total_shards=1, databases=self._databases, clock=clock
         )
+        self.workload.watch(lambda: self.engine.step_threads.is_busy)
         for name in namespaces:
             self.shard.write(InsertNamespace(name, clock.now_ms()))
         hello = introduce(registry, "worker", 0, generation)
