@@ -10,8 +10,8 @@ Rule 1. No other file: no ``ATTACH``, ``DETACH``, ``VACUUM INTO``, extension, or
 Rule 2. Pragmas as ``pragmas.py`` says.
 Rule 3. Tables, indexes, views and triggers called ``_stator_...`` or ``_rivet_...`` are not the
         actor's to make, change or drop. Reading them is free.
-Rule 4. Within a migration no ``BEGIN``, ``COMMIT`` or ``ROLLBACK``: it would tear the transaction
-        that holds the migrations together. Savepoints are free.
+Rule 4. Within a migration and within the transaction of a step no ``BEGIN``, ``COMMIT`` or
+        ``ROLLBACK``: it would tear apart what stands or falls together. Savepoints are free.
 Rule 5. What SQLite may ask some day and this file does not know is refused.
 """
 
@@ -89,7 +89,7 @@ _VACUUM = "vacuum_"
 class Authorizer:
     """Answers SQLite for one open file; remembers why it refused."""
 
-    __slots__ = ("in_migration", "is_pinned", "is_trusted", "refused", "sql")
+    __slots__ = ("is_pinned", "is_trusted", "refused", "sql", "within")
 
     def __init__(self) -> None:
         self.sql = ""
@@ -98,7 +98,8 @@ class Authorizer:
         """What was refused last; empty if nothing was."""
         self.is_trusted = False
         """Whether stator itself is asking."""
-        self.in_migration = False
+        self.within = ""
+        """What may not be torn apart (rule 4); empty if nothing."""
         self.is_pinned = False
         """Whether the connection has something that closing it would lose."""
 
@@ -134,7 +135,7 @@ class Authorizer:
         if action == apsw.SQLITE_PRAGMA:
             return self._of_pragma((first or "").lower(), second)
         if action == apsw.SQLITE_TRANSACTION:
-            return f"{first} within a migration" if self.in_migration else ""
+            return f"{first} within {self.within}" if self.within else ""
         if action == apsw.SQLITE_ATTACH:
             return "ATTACH or VACUUM INTO" if first != "" or "attach" in self.sql.lower() else ""
         if action == apsw.SQLITE_CREATE_VTABLE:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from stator.runtime.clock import Clock
 from stator.runtime.database import Database, Row
@@ -17,17 +18,29 @@ from stator.runtime.database_errors import DatabaseClosed
 from stator.runtime.log import Logger
 
 from ..hook_budget import Budget
+from .checkpoints import LiveStep, delete_checkpoints, read_checkpoints
 from .lanes import Job, Lane
 from .migrations import Migrator, OnMigrate, read_version
 from .statement_jobs import execution, repetition
 from .transactions import LiveTransaction
-from .turns import Turns
+from .turns import WITHIN, Turns
+
+if TYPE_CHECKING:
+    from stator.runtime.workflow.host import Checkpoint
 
 
 class CellDatabase:
     """Implements :class:`~stator.runtime.database.ActorDatabase`."""
 
-    __slots__ = ("_clock", "_declaration", "_has_warned", "_log", "_on_close", "_turns")
+    __slots__ = (
+        "_clock",
+        "_declaration",
+        "_forgotten",
+        "_has_warned",
+        "_log",
+        "_on_close",
+        "_turns",
+    )
 
     def __init__(
         self,
@@ -43,12 +56,14 @@ class CellDatabase:
         self._log = log
         self._on_close = on_close
         self._has_warned = not declaration.warn_on_manual_transactions
+        self._forgotten: set[int] = set()
+        """Checkpoints that nobody needs any more and that are still in the file."""
 
     # -- for the actor
 
     async def execute(self, sql: str, /, *args: Any, **named: Any) -> list[Row]:
         """Run SQL and return its rows (``runtime.database.Statements``)."""
-        turns = self._turns
+        turns = self._here
         job = execution(turns, sql, args, named)
         turns.ask(job)
         rows: list[Row] = await turns.outcome(job)
@@ -60,21 +75,34 @@ class CellDatabase:
         self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]], /
     ) -> None:
         """Run one statement for each of ``rows``, in one transaction."""
-        job = repetition(self._turns, sql, rows)
-        self._turns.ask(job)
-        await self._turns.outcome(job)
+        turns = self._here
+        job = repetition(turns, sql, rows)
+        turns.ask(job)
+        await turns.outcome(job)
 
     async def version(self) -> int:
         """Return how many migrations the file has; 0 before the first."""
-        job = Job(read_version, self._turns.new_future())
-        self._turns.ask(job)
-        version: int = await self._turns.outcome(job)
+        version: int = await self._run(self._here, read_version)
         return version
 
     def transaction(self, timeout: float | timedelta = 60.0) -> LiveTransaction:
         """Return an ``async with`` block that has the database for itself."""
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        return LiveTransaction(self._turns, self._clock, seconds, self._log)
+        return LiveTransaction(self._here, self._clock, seconds, self._log)
+
+    @property
+    def _here(self) -> Turns:
+        """Whose turns the code that runs now has to wait for: those of a step within that step."""
+        within = WITHIN.get()
+        if within is None:
+            return self._turns
+        turns = within.turns
+        return turns if turns.lane is self._turns.lane else self._turns
+
+    async def _run(self, turns: Turns, call: Callable[[Lane], Any]) -> Any:
+        job = Job(call, turns.new_future())
+        turns.ask(job)
+        return await turns.outcome(job)
 
     def _warn(self) -> None:
         self._has_warned = True
@@ -105,6 +133,29 @@ class CellDatabase:
         migrator = Migrator(self, self._turns, self._declaration.migrations, self._log)
         await migrator.migrate(on_migrate)
 
+    async def open_step_transaction(self, seconds: float) -> LiveStep:
+        """Begin the transaction of a step, which is rolled back after ``seconds``.
+
+        What runs in its context (:meth:`.LiveStep.entered`) is part of it; everybody else waits.
+        Raises as the beginning of a transaction does.
+        """
+        step = LiveStep(self._turns, self._clock, seconds, self._log, self._forgotten)
+        await step.open()
+        return step
+
+    def forget_checkpoint(self, seq: int) -> None:
+        """Let a checkpoint be deleted when there is something to commit; waits for nothing."""
+        self._forgotten.add(seq)
+
+    async def read_checkpoints(self) -> list[Checkpoint]:
+        """Return the checkpoints that are in the file, by ``seq``; makes no file."""
+        checkpoints: list[Checkpoint] = await self._run(self._turns, read_checkpoints)
+        return checkpoints
+
+    async def delete_checkpoints(self, seqs: Iterable[int]) -> None:
+        """Delete checkpoints now, all of them or none."""
+        await self._run(self._turns, partial(delete_checkpoints, frozenset(seqs)))
+
     async def close(self, deadline_seconds: float) -> None:
         """Wait for statements that run, interrupt them after ``deadline_seconds``, close the file.
 
@@ -117,7 +168,7 @@ class CellDatabase:
         turns.close()
         lane = turns.lane
         if lane.is_taken or lane.session is not None:
-            closing = turns.control(self._shut)
+            closing = turns.control(partial(self._shut, frozenset(self._forgotten)))
             try:
                 async with Budget(self._clock, deadline_seconds):
                     await _finished(closing)
@@ -132,12 +183,17 @@ class CellDatabase:
             job.fail(DatabaseClosed())
             lane.interrupt(job)
 
-    def _shut(self, lane: Lane) -> None:
+    def _shut(self, unneeded: frozenset[int], lane: Lane) -> None:
         """Close the file, in a thread."""
-        if lane.session is not None and lane.session.in_transaction:
+        is_in_transaction = lane.session is not None and lane.session.in_transaction
+        if is_in_transaction:
             self._log.warning("transaction left open: rolled back as the actor stops")
         try:
-            lane.shut()
+            try:
+                if unneeded and lane.session is not None and not is_in_transaction:
+                    delete_checkpoints(unneeded, lane)
+            finally:
+                lane.shut()
         except Exception as error:
             # The file is closed; the log that is left beside it is read at the next opening.
             self._log.warning("database closed with trouble", problem=str(error))

@@ -62,7 +62,7 @@ class Migrator:
             )
         if version == len(self._migrations) and on_migrate is None:
             return
-        self._turns.in_migration = True
+        self._turns.is_inner = True
         try:
             await self._turns.control(_begin)
             for number in range(version + 1, len(self._migrations) + 1):
@@ -74,7 +74,7 @@ class Migrator:
             self._turns.control(self._roll_back)
             raise
         finally:
-            self._turns.in_migration = False
+            self._turns.is_inner = False
 
     async def _apply(self, number: int) -> None:
         migration = self._migrations[number - 1]
@@ -98,7 +98,7 @@ class Migrator:
         session = lane.session
         if session is None:
             return
-        session.authorizer.in_migration = False
+        session.authorizer.within = ""
         if session.in_transaction:
             try:
                 session.control("ROLLBACK")
@@ -120,9 +120,7 @@ def read_version(lane: Lane) -> int:
 def _begin(lane: Lane) -> None:
     session: Session = lane.session or lane.open()
     session.control("BEGIN IMMEDIATE")
-    # Given anew, the authorizer is asked again about statements that are still prepared.
-    session.connection.authorizer = session.authorizer
-    session.authorizer.in_migration = True
+    session.hold_together("a migration")
 
 
 def _write(lane: Lane, version: int) -> None:
@@ -133,7 +131,7 @@ def _write(lane: Lane, version: int) -> None:
 
 def _commit(lane: Lane) -> None:
     session = lane.session_in_transaction()
-    session.authorizer.in_migration = False
+    session.authorizer.within = ""
     faults.point("database.before_commit")
     session.control("COMMIT")
     faults.point("database.after_commit")

@@ -117,17 +117,26 @@ class Session:
 
     # -- statements of stator
 
-    def control(self, sql: str) -> None:
+    def control(self, sql: str, bindings: Bindings | None = None) -> None:
         """Run SQL of stator's own, about which the actor's rules say nothing.
 
         It is not kept prepared: the actor could otherwise run the same text unasked.
         """
         self.authorizer.is_trusted = True
         try:
-            for _ in self.connection.execute(sql, can_cache=False):
+            for _ in self.connection.execute(sql, bindings, can_cache=False):
                 pass
         finally:
             self.authorizer.is_trusted = False
+
+    def hold_together(self, what: str) -> None:
+        """Let the actor's SQL not end the transaction that has begun (``authorization.py``).
+
+        Whoever ends it clears ``authorizer.within``.
+        """
+        # Given anew, the authorizer is asked again about statements that are still prepared.
+        self.connection.authorizer = self.authorizer
+        self.authorizer.within = what
 
 
 class _Script:

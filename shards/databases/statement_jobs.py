@@ -20,7 +20,7 @@ def execution(
     _check_text(sql)
     bindings = bind(args, named)
     future = turns.new_future()
-    is_bound = owner is not None or turns.in_migration
+    is_bound = owner is not None or turns.is_inner
 
     def run(lane: Lane) -> list[Row]:
         if is_bound:
@@ -44,7 +44,7 @@ def repetition(
     """Return the job of one ``executemany``, in the transaction ``owner`` if there is one."""
     _check_text(sql)
     bindings = bind_many(rows)
-    is_bound = owner is not None or turns.in_migration
+    is_bound = owner is not None or turns.is_inner
 
     def run(lane: Lane) -> None:
         session = lane.session_in_transaction() if is_bound else lane.session or lane.open()

@@ -1,7 +1,7 @@
 """Transactions of an actor's database: ``async with self.db.transaction() as tx``.
 
-Rule 1. It has the turn from its ``BEGIN`` to its end (``turns.py``). Within a migration it is a
-        savepoint of the transaction that is open anyway.
+Rule 1. It has the turn from its ``BEGIN`` to its end (``turns.py``). Within a migration or a step's
+        transaction it is a savepoint of the transaction that is open anyway.
 Rule 2. Its end is put into the lane at once, so whatever comes next runs behind it; only a commit
         is waited for.
 Rule 3. At its deadline it is rolled back, its statement interrupted, and the block goes on: what it
@@ -20,7 +20,6 @@ from stator.runtime import faults
 from stator.runtime.clock import Clock, Timer
 from stator.runtime.database import Row
 from stator.runtime.database_errors import (
-    DatabaseClosed,
     StatementFailed,
     TransactionExpired,
     TransactionTerminal,
@@ -30,7 +29,7 @@ from stator.runtime.log import Logger
 
 from .lanes import Job, Lane
 from .statement_jobs import execution, repetition
-from .turns import WITHIN, Holder, Turns
+from .turns import WITHIN, Turns
 
 _SAVEPOINT = "_stator_transaction"
 _BEGUN_BY_HAND = (
@@ -40,15 +39,14 @@ LONGEST_S = 1e9
 """30 years: a timer cannot wait for infinity."""
 
 
-class LiveTransaction:
-    """One transaction, from ``transaction()`` on; may be entered once."""
+class OpenTransaction:
+    """One transaction: its statements, its deadline and its end, whoever brings that about."""
 
     __slots__ = (
         "_clock",
         "_has_begun",
         "_is_nested",
         "_log",
-        "_outer",
         "_over",
         "_seconds",
         "_timer",
@@ -65,10 +63,14 @@ class LiveTransaction:
         self._over: Callable[[], KnownError] | None = None
         """Makes the error of using it, once it is over."""
         self._timer: Timer | None = None
-        self._outer: Holder | None = None
         self._has_begun = False
         self._is_nested = False
-        """Whether it is a savepoint within the transaction of the migrations."""
+        """Whether it is a savepoint within a transaction that is open anyway."""
+
+    @property
+    def turns(self) -> Turns:
+        """Whose turns are waited for by ``self.db`` in its block: its own, so in vain."""
+        return self._turns
 
     async def execute(self, sql: str, /, *args: Any, **named: Any) -> list[Row]:
         """Run SQL in this transaction (``runtime.database.Statements``)."""
@@ -82,10 +84,18 @@ class LiveTransaction:
         """Run one statement for each of ``rows`` in this transaction."""
         await self._outcome(repetition(self._turns, sql, rows, self))
 
-    async def __aenter__(self) -> LiveTransaction:
+    def abandon(self, why: Callable[[], KnownError]) -> None:
+        """Let it be over: what it is part of has ended, or its database was closed."""
+        self._over = why
+        self._stop_timer()
+        if self._is_nested:
+            self._turns.control(self._roll_back)  # what it is part of may yet be committed
+
+    async def _open(self) -> None:
+        """Begin, once it is its turn, and let the time run."""
         if self._over is not None or self._timer is not None:
             raise TransactionTerminal("a transaction is entered once: ask for another one")
-        self._is_nested = self._turns.in_migration
+        self._is_nested = self._turns.is_inner
         job = Job(self._begin, self._turns.new_future(), is_control=True)
         self._turns.ask(job, self)
         try:
@@ -93,32 +103,7 @@ class LiveTransaction:
         except BaseException:
             self._end(self._roll_back)
             raise
-        self._outer = WITHIN.get()
-        WITHIN.set(self)
         self._timer = self._clock.call_later(self._seconds, self._expire)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # By value: a token would insist on the context of the beginning.
-        WITHIN.set(self._outer)
-        if self._over is not None:
-            if error is None:
-                raise self._over()
-            return
-        if error is not None:
-            self._end(self._roll_back)
-            return
-        await self._end(self._commit)
-
-    def abandon(self) -> None:
-        """Let it be over: its database was closed, which rolls it back."""
-        self._over = DatabaseClosed
-        self._stop_timer()
 
     async def _outcome(self, job: Job) -> Any:
         if self._over is not None:
@@ -128,13 +113,20 @@ class LiveTransaction:
 
     def _expire(self) -> None:
         self._over = self._expired
-        lane = self._turns.lane
-        for job in lane.unfinished():
-            if job.owner is self:
-                job.fail(self._expired())
-                lane.interrupt(job)
+        self._give_up(self._expired)
         self._turns.fail_within(self, self._expired)
         self._end(self._roll_back)
+
+    def _give_up(self, why: Callable[[], KnownError]) -> None:
+        """Fail its statements that are not over; interrupt the one that runs."""
+        lane = self._turns.lane
+        for job in lane.unfinished():
+            if self._owns(job):
+                job.fail(why())
+                lane.interrupt(job)
+
+    def _owns(self, job: Job) -> bool:
+        return job.owner is self
 
     def _expired(self) -> KnownError:
         return TransactionExpired(
@@ -189,3 +181,32 @@ class LiveTransaction:
             session.control(nested if self._is_nested else "ROLLBACK")
         except Exception as error:
             self._log.error("rollback failed", exc_info=error)
+
+
+class LiveTransaction(OpenTransaction):
+    """A transaction that is a block, from ``transaction()`` on; may be entered once."""
+
+    __slots__ = ("_outer",)
+
+    async def __aenter__(self) -> LiveTransaction:
+        await self._open()
+        self._outer = WITHIN.get()
+        WITHIN.set(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # By value: a token would insist on the context of the beginning.
+        WITHIN.set(self._outer)
+        if self._over is not None:
+            if error is None:
+                raise self._over()
+            return
+        if error is not None:
+            self._end(self._roll_back)
+            return
+        await self._end(self._commit)

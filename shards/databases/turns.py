@@ -7,6 +7,8 @@ Rule 3. When it ends, its last job is in the lane: those that waited are put beh
         next transaction.
 Rule 4. Who waits in the block of the transaction that it waits for would wait for ever: it fails
         when that expires. Others have not done that mistake and go on.
+Rule 5. Within a transaction that many share (that of the migrations, of a step) the same rules hold
+        once more: whoever is in it has turns of its own, and a transaction there is a savepoint.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from stator.runtime.database_errors import DatabaseClosed, TransactionQueueFull
+from stator.runtime.errors import KnownError
 
 from .lanes import Job, Lane
 
@@ -27,8 +30,13 @@ MAX_WAITING = 128
 class Holder(Protocol):
     """A transaction, as those see it that wait for their turn."""
 
-    def abandon(self) -> None:
-        """Let it be over: its database was closed."""
+    @property
+    def turns(self) -> Turns:
+        """Whose turns are waited for by ``self.db`` in its block."""
+        ...
+
+    def abandon(self, why: Callable[[], KnownError]) -> None:
+        """Let it be over: what it is part of has ended."""
         ...
 
 
@@ -39,17 +47,23 @@ WITHIN: ContextVar[Holder | None] = ContextVar("within", default=None)
 class Turns:
     """Lets jobs of one actor into its lane."""
 
-    __slots__ = ("_loop", "_waiting", "holder", "in_migration", "is_closed", "lane")
+    __slots__ = ("_loop", "_over", "_waiting", "holder", "is_inner", "lane")
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, *, is_inner: bool = False) -> None:
         self.lane = lane
         self.holder: Holder | None = None
-        self.in_migration = False
-        """Whether every job is part of the transaction of the migrations."""
-        self.is_closed = False
+        self.is_inner = is_inner
+        """Whether every job is part of a transaction that is open already (rule 5)."""
+        self._over: Callable[[], KnownError] | None = None
+        """Makes the error of asking, once they are closed."""
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[Job, Holder | None] = {}
         """In order; with the transaction that wants the turn, if it is one."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._over is not None
 
     def new_future(self) -> asyncio.Future[Any]:
         """Return the future of a job."""
@@ -58,10 +72,10 @@ class Turns:
     def ask(self, job: Job, claim: Holder | None = None) -> None:
         """Run ``job`` when it is its turn; it then is the turn of ``claim``.
 
-        Raises ``sqlite.closed`` or ``sqlite.transaction_queue_full``.
+        Raises ``sqlite.transaction_queue_full``, and once closed why that is.
         """
-        if self.is_closed:
-            raise DatabaseClosed
+        if self._over is not None:
+            raise self._over()
         if self.holder is None:
             self.holder = claim
             self.lane.put(job)
@@ -102,12 +116,12 @@ class Turns:
             del self._waiting[job]
             job.fail(error())
 
-    def close(self) -> None:
+    def close(self, why: Callable[[], KnownError] = DatabaseClosed) -> None:
         """Let nobody in any more; fail those that wait."""
-        self.is_closed = True
+        self._over = why
         for job in self._waiting:
-            job.fail(DatabaseClosed())
+            job.fail(why())
         self._waiting.clear()
         if self.holder is not None:
-            self.holder.abandon()
+            self.holder.abandon(why)
             self.holder = None
