@@ -21,8 +21,18 @@ from .handle import Handle as AsyncHandle
 from .loop_thread import LoopThread
 from .sync_connection import Action, Connection, Events, public_name
 from .sync_raw import FetchAnswer, RawSocket
+from .sync_workflow import WorkflowHandle
 
-__all__ = ["Action", "Client", "Connection", "Events", "FetchAnswer", "Handle", "RawSocket"]
+__all__ = [
+    "Action",
+    "Client",
+    "Connection",
+    "Events",
+    "FetchAnswer",
+    "Handle",
+    "RawSocket",
+    "WorkflowHandle",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,6 +97,11 @@ class Handle:
             QueueOutcome[Any] | None,
             self._thread.run(sending(queue, body, wait=wait, timeout=timeout)),
         )
+
+    @property
+    def workflow(self) -> WorkflowHandle:
+        """The actor's workflow: its status, history and output, and how to control it."""
+        return WorkflowHandle(self._thread, self._handle.workflow)
 
     def resolve(self) -> str:
         """Return the actor's id. Raises ``actor.not_found``."""

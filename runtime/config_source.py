@@ -25,6 +25,9 @@ from .config import Config
 from .config_rules import find_violation
 from .config_schema import Setting, section_names, settings, shown
 
+DEFAULT_CONFIG = "stator.toml"
+"""What commands read if they are given none, where there is one."""
+
 _VARIABLE_PREFIX = "STATOR_"
 _NO_FILE = "configuration"
 """What messages name in place of a file when there is none."""

@@ -14,7 +14,7 @@ from .errors import InternalError, StateNotSerializable
 from .exact_form import encode_exact
 from .workflow.entries import ErrorRecord, RunStatus
 from .workflow_control import StatusRecord, Verb, VerbArguments
-from .workflow_errors import NotFinished, RunCancelled, RunFailed, WorkflowOutputNotSerializable
+from .workflow_errors import NotFinished, OutputNotSerializable, RunCancelled, RunFailed
 from .workflow_views import (
     OpenEntry,
     ReceivedMessage,
@@ -130,7 +130,10 @@ def _exact_form(value: Any) -> bytes:
     except StateNotSerializable as error:
         # The path it names begins with what it is usually called for.
         text = error.message.replace("state", "value", 1)
-        raise WorkflowOutputNotSerializable(text) from error
+        raise OutputNotSerializable(text) from error
+    except RecursionError as error:
+        text = "the value is nested too deeply or contains itself, so it cannot be stored"
+        raise OutputNotSerializable(text) from error
 
 
 def _run_failed(error: ErrorRecord | None) -> RunFailed:

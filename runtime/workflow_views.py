@@ -108,7 +108,7 @@ class WorkflowStatus(str):
 
         Empty for a run that did not fail, and for an error without a code.
         """
-        is_failed = self == RunStatus.FAILED
+        is_failed = self.state == RunStatus.FAILED
         return self.error.code if is_failed and self.error is not None else ""
 
     def __repr__(self) -> str:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from stator.runtime.boot import Boot
     from stator.runtime.config import Config
 
-DEFAULT_CONFIG = "stator.toml"
 _CHILD_ROLES = ("gateway", "worker", "trial")
 
 
@@ -26,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in _CHILD_ROLES:
         return _be_child(arguments[0])
+    if arguments and arguments[0] == "workflow":
+        from stator.client.workflow_command import run_workflow_command
+
+        return run_workflow_command(arguments[1:])
     return _be_told(arguments)
 
 
@@ -81,6 +84,8 @@ def _be_told(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> Namespace:
     from argparse import ArgumentParser
 
+    from stator.runtime.config_source import DEFAULT_CONFIG
+
     parser = ArgumentParser(
         prog="stator",
         description="Durable, addressable actors as one service on one host.",
@@ -112,6 +117,8 @@ def _parse(arguments: Sequence[str]) -> Namespace:
             metavar="section.key=value",
             help="override a setting; may be repeated",
         )
+    # It takes a command line of its own (see ``main``), and is here to be listed.
+    commands.add_parser("workflow", help="Look at an actor's workflow and control it.")
     return parser.parse_args(arguments)
 
 
@@ -125,7 +132,7 @@ def _load_config(options: Namespace) -> Config:
     from pathlib import Path
 
     from stator.runtime.config import Config, Storage
-    from stator.runtime.config_source import load_config
+    from stator.runtime.config_source import DEFAULT_CONFIG, load_config
 
     directory: str | None = getattr(options, "data_directory", None)
     if directory is not None:
