@@ -123,8 +123,7 @@ class Engine:
         self._control = ControlApi(self)
         self._looks = Looks(registry, log, self._bring)
         self._looking_up: dict[str, list[Held]] = {}
-        self._draining = False
-        self._has_successor = False
+        self._draining = self._has_successor = False
         for shard in self.shards.values():
             shard.alarm.open()
 

@@ -129,7 +129,7 @@ async def test_no_more_bodies_run_than_there_may_be_threads() -> None:
         await turns()
         assert not second.done()
         gate.may_end.set()
-        assert await asyncio.gather(first, second) == ["ended", "second"]
+        assert (await first, await second) == ("ended", "second")
 
 
 async def test_a_body_that_was_given_up_before_it_began_is_not_run() -> None:

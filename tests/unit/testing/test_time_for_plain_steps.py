@@ -23,11 +23,13 @@ async def test_time_passes_once_the_body_has_ended(tmp_path: Path) -> None:
         namespaces=("default",),
         log=RecordingLog(),
     )
+    keeper = Timekeeper(worker)
+    await keeper.settle()
     may_end = threading.Event()
     body = worker.engine.step_threads.run(
         lambda: may_end.wait(10) and worker.clock.time(), contextvars.copy_context()
     )
-    passing = Timekeeper(worker).advance(5)
+    passing = keeper.advance(5)
     await turns(200)
     may_end.set()
     await passing
