@@ -16,7 +16,8 @@ Those of the workflow's own code are copied and pickled as what they are, with t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
 
 from .errors import ActorError, ApplicationError, CallerError, SystemTrouble, UserError
 
@@ -192,28 +193,36 @@ class StepFailed(_Kept, ApplicationError):
     known = ("workflow", "step_failed", 500)
     kinds: ClassVar[frozenset[str]] = frozenset(_HOW)
 
-    def __init__(
-        self,
-        step: str,
+    kind: str = "exhausted"
+    """One of :attr:`kinds`."""
+    step: str = ""
+    """Its name."""
+    key: str = ""
+    """Of its entry."""
+    attempts: int = 0
+    error: BaseException | None = None
+    """What the last attempt raised."""
+
+    @classmethod
+    def of(
+        cls,
         *,
+        step: str,
         kind: str = "exhausted",
         key: str | None = None,
         attempts: int = 1,
         error: BaseException | None = None,
-    ) -> None:
-        """``kind`` is one of :attr:`kinds`; ``key`` is that of its entry, else the name."""
+    ) -> StepFailed:
+        """Return the error of a step; ``key`` is its name without one."""
         count = f"{attempts} attempt{'' if attempts == 1 else 's'}"
         cause = "" if error is None else f": {describe(error)}"
         key = step if key is None else key
-        super().__init__(
+        made = cls(
             f"step '{step}' {_HOW.get(kind, 'failed after')} {count}{cause}",
             metadata={"step": step, "key": key, "kind": kind, "attempts": attempts},
         )
-        self.step = step
-        self.kind = kind
-        self.key = key
-        self.attempts = attempts
-        self.error = error
+        made.kind, made.step, made.key, made.attempts, made.error = kind, step, key, attempts, error
+        return made
 
 
 class GatherFailed(_Kept, ApplicationError):
@@ -221,14 +230,15 @@ class GatherFailed(_Kept, ApplicationError):
 
     known = ("workflow", "gather_failed", 500)
 
-    def __init__(self, name: str, errors: Mapping[str, BaseException]) -> None:
-        """``errors`` are by the name of their branch."""
-        super().__init__(
-            f"branches of '{name}' failed: {_listed(errors)}",
-            metadata={"name": name, "branches": list(errors)},
-        )
-        self.name = name
-        self.errors = dict(errors)
+    name: str = ""
+    """Of the ``gather`` or ``map``."""
+    errors: Mapping[str, BaseException] = MappingProxyType({})
+    """By the name of the branch."""
+
+    @classmethod
+    def of(cls, errors: Mapping[str, BaseException], *, name: str = "") -> GatherFailed:
+        """Return the error of branches, by their names."""
+        return _with_branches(cls(f"branches of '{name}' failed"), errors, name)
 
 
 class FirstFailed(_Kept, ApplicationError):
@@ -236,18 +246,27 @@ class FirstFailed(_Kept, ApplicationError):
 
     known = ("workflow", "first_failed", 500)
 
-    def __init__(self, name: str, errors: Mapping[str, BaseException]) -> None:
-        """``errors`` are by the name of their branch."""
-        super().__init__(
-            f"all branches of '{name}' failed: {_listed(errors)}",
-            metadata={"name": name, "branches": list(errors)},
-        )
-        self.name = name
-        self.errors = dict(errors)
+    name: str = ""
+    """Of the ``first``."""
+    errors: Mapping[str, BaseException] = MappingProxyType({})
+    """By the name of the branch."""
+
+    @classmethod
+    def of(cls, errors: Mapping[str, BaseException], *, name: str = "") -> FirstFailed:
+        """Return the error of branches, by their names."""
+        return _with_branches(cls(f"all branches of '{name}' failed"), errors, name)
 
 
-def _listed(errors: Mapping[str, BaseException]) -> str:
-    return "; ".join(f"{branch}: {describe(error)}" for branch, error in errors.items())
+Branches = TypeVar("Branches", GatherFailed, FirstFailed)
+
+
+def _with_branches(made: Branches, errors: Mapping[str, BaseException], name: str) -> Branches:
+    listed = "; ".join(f"{branch}: {describe(error)}" for branch, error in errors.items())
+    made.message = f"{made.message}: {listed}"
+    made.args = (made.message,)
+    made.metadata = {"name": name, "branches": list(errors)}
+    made.name, made.errors = name, dict(errors)
+    return made
 
 
 class UndoFailed(_Kept, ApplicationError):
@@ -255,13 +274,17 @@ class UndoFailed(_Kept, ApplicationError):
 
     known = ("workflow", "undo_failed", 500)
 
-    def __init__(self, step: str, *, error: BaseException) -> None:
-        """``step`` is the name of the step that it was to undo."""
-        super().__init__(
-            f"undoing step '{step}' failed: {describe(error)}", metadata={"step": step}
-        )
-        self.step = step
-        self.error = error
+    step: str = ""
+    """Name of the step that it was to undo."""
+    error: BaseException | None = None
+    """What its last attempt raised."""
+
+    @classmethod
+    def of(cls, *, step: str, error: BaseException) -> UndoFailed:
+        """Return the error of the handler of a step."""
+        made = cls(f"undoing step '{step}' failed: {describe(error)}", metadata={"step": step})
+        made.step, made.error = step, error
+        return made
 
 
 # ------------------------------------------------------------ asked for in vain, from outside

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from ..storage import MessageRow
+
 
 class Kind(StrEnum):
     """What an entry is of."""
@@ -93,6 +95,8 @@ class ErrorRecord(msgspec.Struct, array_like=True, frozen=True):
     metadata: Any = None
     stack: str = ""
     """Where it was raised, for people."""
+    inner: dict[str, ErrorRecord | dict[str, ErrorRecord]] = {}
+    """Exceptions in its attributes: one, or by name those of a dict; of a group its members."""
 
 
 class UndoMark(msgspec.Struct, array_like=True):
@@ -123,6 +127,10 @@ class StoredMessage(msgspec.Struct, array_like=True):
     created_ms: int
     status: EntryStatus = EntryStatus.COMPLETED
     """WAITING while it has to be acknowledged, then COMPLETED or RELEASED."""
+
+    def row(self) -> MessageRow:
+        """Return it as the queue stored it."""
+        return MessageRow(self.id, self.name, self.body, self.created_ms)
 
 
 class Entry(msgspec.Struct, array_like=True):
@@ -157,6 +165,8 @@ class Entry(msgspec.Struct, array_like=True):
     undo: UndoMark | None = None
     progress: bytes | None = None
     """Value image of what its body last said by ``heartbeat``."""
+    failures: int = 0
+    """How many of its attempts ended with an error; the others were interrupted."""
 
 
 class Run(msgspec.Struct, array_like=True):

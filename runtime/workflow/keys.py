@@ -73,13 +73,12 @@ def innermost_turn(key: str) -> str | None:
 
 
 def last_name(key: str) -> str:
-    """Return the last name of a key as it was given; of a turn its segment."""
-    segment = key.rpartition("/")[2]
-    return percent_decode(segment)
+    """Return the last segment of a key; :func:`show` makes the name of it that was given."""
+    return key.rpartition("/")[2]
 
 
 def show(key: str) -> str:
-    """Return a key for people: names as they were given, joined by ``/``."""
+    """Return a key or segment for people: names as they were given, joined by ``/``."""
     return percent_decode(key)
 
 

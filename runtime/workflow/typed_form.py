@@ -218,12 +218,17 @@ def _make_record(kind: Any, names: list[str], values: list[Any]) -> Any:
         return kind(values[0])
     has = field_names(kind) or ()
     given = {name: item for name, item in zip(names, values, strict=True) if name in has}
-    if not (dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__")):
-        return kind(**given)  # a Struct or a named tuple
-    made: Any = object.__new__(kind)
+    if _is_made_by_call(kind):
+        return kind(**given)
+    new: Callable[[Any], Any] = object.__new__
+    made = new(kind)
     for name, item in {**_defaults_of(made, given), **given}.items():
         object.__setattr__(made, name, item)
     return made
+
+
+def _is_made_by_call(kind: Any) -> bool:
+    return issubclass(kind, (msgspec.Struct, tuple))
 
 
 def _defaults_of(record: Any, given: dict[str, Any]) -> dict[str, Any]:

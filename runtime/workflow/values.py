@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import marshal
 from collections.abc import Awaitable, Callable, Coroutine
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any, get_args, get_origin, get_type_hints
@@ -196,33 +195,21 @@ def _own_codec(kind: Any) -> tuple[bytes, StateCodec] | None:
 # ------------------------------------------------------------------------ for people only
 
 
-def encode_arguments(args: Any) -> bytes | None:
-    """Return an image of what a step is given, for people; it is read loosely (rule 4).
+def encode_arguments(args: Any, *, limit: int | None = MAX_SHOWN_BYTES) -> bytes | None:
+    """Return an image of what a step is given; a tuple becomes a list. Raises nothing.
 
-    Records become dicts and what cannot be stored its ``repr``. ``None`` if it is too large or
-    cannot even be shown; raises nothing.
+    What cannot be stored is replaced by its ``repr``, and then records are dicts. ``None`` if it
+    is larger than ``limit`` bytes or cannot even be shown.
     """
+    value = list(args) if kind_of(args) is tuple else args
     try:
-        value = list(args) if kind_of(args) is tuple else args
-        image = _encode_simple(value) or EXACT + _encode_shown(value)
+        try:
+            image = round_trip(value)[0]
+        except OutputNotSerializable:
+            image = EXACT + encode_exact(_shown(value, 0))
     except Exception:  # for people: the workflow does not fail for it
         return None
-    return image if len(image) <= MAX_SHOWN_BYTES else None
-
-
-def _encode_simple(value: Any) -> bytes | None:
-    try:
-        marshal.dumps(value)  # refuses records, and costs less than a walk
-    except ValueError:
-        return None
-    return _OPEN.encode(value, _OPEN.encode_plain(value))[0]
-
-
-def _encode_shown(args: Any) -> bytes:
-    try:
-        return encode_exact(args)
-    except (StateNotSerializable, RecursionError):
-        return encode_exact(_shown(args, 0))
+    return image if limit is None or len(image) <= limit else None
 
 
 def _shown(value: Any, depth: int) -> Any:
@@ -235,7 +222,7 @@ def _shown(value: Any, depth: int) -> Any:
     try:
         encode_exact(value)
         return value
-    except (StateNotSerializable, RecursionError):
+    except (StateNotSerializable, RecursionError, ValueError, OverflowError):
         return repr(value)[:_MAX_REPR].encode("utf-8", "replace").decode()
 
 
