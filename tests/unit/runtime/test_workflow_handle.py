@@ -46,7 +46,8 @@ def answered(record: Any, use: Callable[[WorkflowHandle], Awaitable[Any]]) -> An
 
 
 def status(record: StatusRecord) -> WorkflowStatus:
-    return answered(record, WorkflowHandle.status)
+    found: WorkflowStatus = answered(record, WorkflowHandle.status)
+    return found
 
 
 def failure(record: Any, use: Callable[[WorkflowHandle], Awaitable[Any]]) -> ActorError:
@@ -92,7 +93,12 @@ def test_the_reason_of_a_failed_run_is_the_code_of_its_error(
     assert status(make_status(state, error=make_error(code=code))).reason == reason
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def pickled(found: WorkflowStatus) -> WorkflowStatus:
+    again: WorkflowStatus = pickle.loads(pickle.dumps(found))
+    return again
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
 def test_a_copy_of_a_status_has_what_belongs_to_it(duplicate: Callable[[Any], Any]) -> None:
     found = status(make_status(open=[WAITING]))
     assert duplicate(found).open == found.open
@@ -134,6 +140,10 @@ def test_a_cancelled_run_has_no_output() -> None:
 # ---------------------------------------------------------------- verbs
 
 
+def fork_from_charge(workflow: WorkflowHandle) -> Awaitable[WorkflowStatus]:
+    return workflow.fork("orders/~3/charge")
+
+
 @pytest.mark.parametrize(
     ("use", "verb", "key"),
     [
@@ -141,7 +151,7 @@ def test_a_cancelled_run_has_no_output() -> None:
         (WorkflowHandle.cancel, Verb.CANCEL, ""),
         (WorkflowHandle.retry, Verb.RETRY, ""),
         (WorkflowHandle.fork, Verb.FORK, ""),
-        (lambda workflow: workflow.fork("orders/~3/charge"), Verb.FORK, "orders/~3/charge"),
+        (fork_from_charge, Verb.FORK, "orders/~3/charge"),
     ],
 )
 async def test_what_is_asked(
