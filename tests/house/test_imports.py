@@ -91,8 +91,6 @@ PURE = [
     "runtime/state_guard.py",
     "runtime/views.py",
     "runtime/workflow/backoff.py",
-    "runtime/workflow/entries.py",
-    "runtime/workflow/failures.py",
     "runtime/workflow/keys.py",
     "runtime/workflow/references.py",
     "runtime/workflow/typed_form.py",
