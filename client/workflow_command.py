@@ -70,7 +70,7 @@ def run_workflow_command(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     try:
         target = _target_of(options)
-        print(asyncio.run(_carry_out(options, target)))
+        _say(asyncio.run(_carry_out(options, target)))
     except (ConfigError, ValueError) as error:
         return _complain(error, ExitCode.CONFIG)
     except Nobody as error:
@@ -78,6 +78,11 @@ def run_workflow_command(arguments: Sequence[str]) -> int:
     except (ActorError, OSError) as error:
         return _complain(error, ExitCode.FAILURE)
     return ExitCode.OK
+
+
+def _say(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _complain(error: Exception, code: ExitCode) -> ExitCode:

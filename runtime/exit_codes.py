@@ -13,12 +13,13 @@ class ExitCode(IntEnum):
     OK = 0
     """Asked to stop, drained, everything committed."""
     FAILURE = 1
-    """An unexpected error: a bug in stator or a failing machine."""
+    """An unexpected error: a bug in stator or a failing machine. ``stator workflow``: the error
+    that the service answered with, which is on stderr."""
     CONFIG = 2
     """The configuration or the command line is invalid; nothing was started."""
     NOT_RUNNING = 3
     """``stator status``, ``upgrade``: no service runs on this data directory (3, as in init
-    scripts)."""
+    scripts). ``stator workflow``: none answers."""
     APPLICATION = 65
     """The application (``application.registry``) cannot be imported or is not a registry."""
     ADDRESS = 69

@@ -99,6 +99,15 @@ async def main() -> None:
         if by_name.status == "timed_out":
             await room.enqueue("work", "y")
         by_attribute: int = await room.send("hi")
+        status = await room.workflow.status()
+        if status == "failed" and status.error is not None:
+            assert_type(status.error.message, str)
+            assert_type((await room.workflow.retry()).run, int)
+        for entry in await room.workflow.history():
+            assert_type(entry.key, str)
+            assert_type(entry.due_at, float | None)
+        assert_type(await room.workflow.output(), Any)
+        await room.workflow.resolve("approved", {"by": "Ada"})
         try:
             await client.get("counter", "a").increment(by_attribute)
         except ActorError as error:
