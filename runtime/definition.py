@@ -31,6 +31,7 @@ from .protocol.kinds import kind_of
 from .signature import Parameters, check_is_convertible, result_type_of
 from .state_codec import StateCodec, StateTracker
 from .state_guard import guard_class
+from .workflow.guard import has_guard
 
 HOOKS = frozenset(
     {
@@ -118,6 +119,7 @@ class ActorDefinition:
         "conn_state_codec",
         "database",
         "events",
+        "guards_state",
         "has_conn_state",
         "has_state",
         "has_vars",
@@ -165,6 +167,7 @@ class ActorDefinition:
         self.has_conn_state = body.conn_state.is_declared or "create_conn_state" in self.hooks
         self.conn_state_codec = _make_codec(f"the conn_state of {name}", self.conn_state)
         self.tells_changes = "on_state_change" in self.hooks
+        self.guards_state = has_guard(cls)
         self.is_guarded = self.has_conn_state or not CONNECTION_HOOKS.isdisjoint(self.hooks)
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}

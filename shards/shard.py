@@ -34,6 +34,7 @@ from stator.runtime.storage import (
     Operation,
     ShardStorage,
 )
+from stator.runtime.workflow.guard import raw_state, set_raw_state
 
 from .batch import Batch, Output, ReplyPort
 from .cell import Cell, Identity
@@ -208,22 +209,25 @@ class Shard:
                 del cell.actor.__dict__["state"]
                 raise StateNotEnabled
             return
+        definition = cell.definition
         try:
-            image = tracker.capture(cell.actor.state)
+            image = tracker.capture(
+                raw_state(cell.actor) if definition.guards_state else cell.actor.state
+            )
         except StateNotSerializable:
-            cell.actor.state = tracker.last_value()
+            set_raw_state(cell.actor, tracker.last_value())
             raise
         if image is None:
             if urgent and cell in self._deferred:
                 self.put_state(cell, self._deferred.pop(cell))
         elif cell.status is Status.GONE:
             raise StorageUnavailable
-        elif cell.definition.is_durable or urgent:
+        elif definition.is_durable or urgent:
             self._deferred.pop(cell, None)
             self.put_state(cell, image)
         else:
             self._defer(cell, image)
-        if image is not None and cell.definition.tells_changes:
+        if image is not None and definition.tells_changes:
             cell.is_untold = True
         if cell.is_untold and not (urgent or midway):
             self.tell(cell)

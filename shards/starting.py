@@ -17,6 +17,7 @@ from stator.runtime.options import CREATE_STATE_TIMEOUT_S, ON_CREATE_TIMEOUT_S, 
 from stator.runtime.protocol.actions import decode_input
 from stator.runtime.state_codec import StateTracker
 from stator.runtime.storage import RecordStart, ScheduleRow
+from stator.runtime.workflow.guard import raw_state
 
 from .cell import Cell
 from .hibernation import restore_connections
@@ -155,7 +156,8 @@ def _restore_state(cell: Cell, tracker: StateTracker) -> None:
 def _complete_creation(cell: Cell) -> None:
     image: bytes | None = None
     if cell.tracker is not None:
-        image = cell.tracker.capture(cell.actor.state)
+        state = raw_state(cell.actor) if cell.definition.guards_state else cell.actor.state
+        image = cell.tracker.capture(state)
     cell.shard.put_state(cell, STATELESS_IMAGE if image is None else image)
     cell.row.state = STATELESS_IMAGE
     cell.row.input = None

@@ -47,6 +47,7 @@ BANNED = {
 
 PURE = [
     "runtime/cadence.py",
+    "runtime/calling.py",
     "runtime/database.py",
     "runtime/declarations.py",
     "runtime/definition.py",
@@ -91,6 +92,7 @@ PURE = [
     "runtime/state_guard.py",
     "runtime/views.py",
     "runtime/workflow/backoff.py",
+    "runtime/workflow/guard.py",
     "runtime/workflow/keys.py",
     "runtime/workflow/references.py",
     "runtime/workflow/typed_form.py",
