@@ -8,6 +8,7 @@ fetches         raw requests; ``raw_socket`` is a raw WebSocket
 directory       where the actors are; ``service_lookup`` asks the service for its address
 addressing      how a URL names an actor; ``control_api`` creates and finds actors
 retries         which errors are worth a second request; ``reconnection`` which a second socket
+workflow_command  ``stator workflow``; ``workflow_lines`` is what it prints
 """
 
 from stator.runtime.publication import QueueOutcome

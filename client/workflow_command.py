@@ -70,9 +70,10 @@ def run_workflow_command(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     try:
         target = _target_of(options)
-        _say(asyncio.run(_carry_out(options, target)))
     except (ConfigError, ValueError) as error:
         return _complain(error, ExitCode.CONFIG)
+    try:
+        _say(asyncio.run(_carry_out(options, target)))
     except Nobody as error:
         return _complain(error, ExitCode.NOT_RUNNING)
     except (ActorError, OSError) as error:
