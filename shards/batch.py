@@ -9,6 +9,7 @@ Rule 3. If the commit fails, nothing of the batch is on disk and none of its out
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from stator.runtime.link.frames import AnyFrame
@@ -32,6 +33,7 @@ class Batch:
     """A set of writes that becomes durable together."""
 
     __slots__ = (
+        "absorbed",
         "changes",
         "deferred",
         "gated",
@@ -44,6 +46,8 @@ class Batch:
 
     def __init__(self) -> None:
         self.writes = Writes()
+        self.absorbed: tuple[int, ...] = ()
+        """By ``id``, the batches whose contents it took over."""
         self.changes = 0
         """How many acknowledged changes it carries; more than rows, as the last image wins."""
         self.gated: list[Cell] = []
@@ -67,6 +71,32 @@ class Batch:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiters.append(future)
         return future
+
+    def absorb(self, other: Batch) -> None:
+        """Take over what another one collected, behind what is here."""
+        writes, more = self.writes, other.writes
+        writes.operations += more.operations
+        writes.messages += more.messages
+        writes.removals += more.removals
+        writes.entries.update(more.entries)
+        writes.entry_removals += more.entry_removals
+        writes.states.update(more.states)
+        self.absorbed += (id(other),)
+        self.changes += other.changes
+        self.outputs += other.outputs
+        self.held_bytes += other.held_bytes
+        self.waiters += other.waiters
+        self.onlookers += other.onlookers
+
+    def settle(self, error: Callable[[], Exception] | None = None) -> None:
+        """Tell those who wait that it is done, or why it never will be."""
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error())
 
     def forget(self, cell: Cell) -> list[Output]:
         """Take an actor's writes and output out of a batch that still collects."""

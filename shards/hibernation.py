@@ -33,6 +33,7 @@ from stator.runtime.storage import (
 )
 
 from .lifecycle import Status
+from .seals import Seal
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -125,8 +126,10 @@ def forget(connection: Connection) -> None:
     cell = connection.cell
     if connection.is_hibernatable and connection.is_admitted and _may_write(cell):
         # Nobody's output waits for this: after a crash the connection is found dead and ends. But
-        # an actor that leaves memory must not find it again on disk.
-        gated = None if cell.status is Status.READY else cell
+        # an actor that leaves memory must not find it again on disk. Under a seal it must not
+        # overtake what stores the connection.
+        is_free = cell.status is Status.READY and type(cell.batch) is not Seal
+        gated = None if is_free else cell
         cell.shard.write(DeleteConnection(cell.row.pk, connection.conn_id), gated)
 
 

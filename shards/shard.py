@@ -10,13 +10,10 @@ Rule 3. An actor whose commit failed leaves memory: what it knows is not on disk
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
 
-from stator.runtime.clock import Clock
 from stator.runtime.control import Counter
-from stator.runtime.definition import ActorDefinition
 from stator.runtime.errors import (
     DestroyedDuringCreation,
     StateNotEnabled,
@@ -24,7 +21,6 @@ from stator.runtime.errors import (
     StorageUnavailable,
 )
 from stator.runtime.handles import ActorClient
-from stator.runtime.link.channel import Backlog
 from stator.runtime.link.frames import AnyFrame
 from stator.runtime.log import Logger
 from stator.runtime.storage import (
@@ -43,53 +39,16 @@ from .lifecycle import Status
 from .pacing import Pacer
 from .refusals import lose, refuse
 from .schedules.alarm import Alarm
+from .seals import Seal
 from .state_changes import note_change
-
-if TYPE_CHECKING:
-    from .actions import ActionRunner
-    from .connections import Connection
-    from .generations import Generations
-    from .pulse import Pulse
-    from .workflows.threads import StepThreads
-
+from .surroundings import Limits as Limits
+from .surroundings import Surroundings
 
 _PAST = (Status.DELETED, Status.GONE)
 """Where an actor must not write any more."""
 
 FLOOD = 2
 """Events are left out when the backlog is so many times what stops requests."""
-
-
-class Limits:
-    """The limits a worker applies itself; the gateway applies the others before."""
-
-    def __init__(
-        self,
-        *,
-        max_response_bytes: int = 1 << 20,
-        max_held: int = 10_000,
-        max_websocket_message_bytes: int = 32 << 20,
-    ) -> None:
-        self.max_response_bytes = max_response_bytes
-        self.max_held = max_held
-        self.max_websocket_message_bytes = max_websocket_message_bytes
-
-
-class Surroundings(Protocol):
-    """What a shard needs of its worker."""
-
-    counters: list[int]
-    backlog: Backlog
-    runner: ActionRunner
-    limits: Limits
-    clock: Clock
-    generations: Generations
-    step_threads: StepThreads
-
-    def make_client(self, cell: Cell) -> ActorClient: ...
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
-    def find_gateway(self, connection: Connection) -> None: ...
-    def pulse_of(self, definition: ActorDefinition) -> Pulse: ...
 
 
 class Shard:
@@ -128,6 +87,8 @@ class Shard:
         self._pacer = Pacer(commit_interval)
         self._scheduled = False
         self._held: asyncio.TimerHandle | None = None
+        self.seals: dict[Seal, None] = {}
+        """What actors do whose databases commit at this moment."""
         self._deferred: dict[Cell, bytes] = {}
         self._save_at = 0.0
         """When the deferred states are saved, by the loop's clock."""
@@ -222,7 +183,7 @@ class Shard:
                 self.put_state(cell, self._deferred.pop(cell))
         elif cell.status is Status.GONE:
             raise StorageUnavailable
-        elif definition.is_durable or urgent:
+        elif definition.is_durable or urgent or type(cell.batch) is Seal:
             self._deferred.pop(cell, None)
             self.put_state(cell, image)
         else:
@@ -271,14 +232,17 @@ class Shard:
         writes.entry_removals.append((cell.row.pk, seq))
 
     def _gate(self, cell: Cell) -> Batch:
-        """Return the batch that collects, with ``cell``'s output waiting for it."""
+        """Return the batch that collects, with ``cell``'s output waiting for it; or its seal."""
         if cell.status in _PAST:
             raise StorageUnavailable
         batch = self._collecting
-        batch.changes += 1
         if cell.batch is not batch:
+            if type(cell.batch) is Seal:
+                cell.batch.changes += 1
+                return cell.batch
             cell.batch = batch
             batch.gated.append(cell)
+        batch.changes += 1
         if not self._scheduled:
             self._schedule()
         elif self._held is not None and self._pacer.is_full(batch.changes):
@@ -294,10 +258,13 @@ class Shard:
         if cell is not None and cell.status in _PAST and type(operation) is not DeleteActor:
             raise StorageUnavailable
         batch = self._collecting
-        batch.writes.operations.append(operation)
         if cell is not None and cell.batch is not batch:
+            if type(cell.batch) is Seal:
+                cell.batch.writes.operations.append(operation)
+                return
             cell.batch = batch
             batch.gated.append(cell)
+        batch.writes.operations.append(operation)
         if not self._scheduled:
             self._schedule()
 
@@ -305,6 +272,22 @@ class Shard:
         """Forget what an actor that is being deleted changed."""
         self._deferred.pop(cell, None)
         self._collecting.forget_writes(cell)
+        if type(cell.batch) is Seal:
+            cell.batch.forget_writes(cell)
+
+    def absorb(self, cell: Cell, seal: Seal) -> None:
+        """Put what an actor did under its seal into the batch; nobody waits for nothing."""
+        if not seal.writes:
+            cell.batch = None
+            self._let_go(seal)
+            return
+        batch = cell.batch = self._collecting
+        batch.absorb(seal)
+        batch.gated.append(cell)
+        if not self._scheduled:
+            self._schedule()
+        elif self._held is not None and self._pacer.is_full(batch.changes):
+            self._hold_no_longer()
 
     # -- output
 
@@ -364,6 +347,9 @@ class Shard:
 
     async def wait_durable(self) -> None:
         """Return once everything written so far is on disk. Raises ``storage.unavailable``."""
+        if self.seals:
+            sealed = [seal.wait() for seal in self.seals]
+            await asyncio.gather(*sealed, return_exceptions=True)  # a broken one leaves nothing
         if self._collecting.writes:
             self._collecting.onlookers += 1
             await self._collecting.wait()
@@ -407,21 +393,23 @@ class Shard:
             self._schedule()
 
     def _release(self, batch: Batch) -> None:
-        self._backlog.remove(batch.held_bytes)
         counters = self._worker.counters
         counters[Counter.COMMITS] += 1
         counters[Counter.CHANGES] += batch.changes
         for cell in batch.gated:
             if cell.batch is batch:
                 cell.batch = None
+            elif type(cell.batch) is Seal and cell.batch.previous is batch:
+                cell.batch.previous = None
+        self._let_go(batch)
+
+    def _let_go(self, batch: Batch) -> None:
+        self._backlog.remove(batch.held_bytes)
         for _, port, header, payload in batch.outputs:
             port.send(header, payload)
-        for waiter in batch.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        batch.settle()
 
     def _fail(self, batch: Batch, error: Exception) -> None:
-        self._backlog.remove(batch.held_bytes)
         self._worker.counters[Counter.COMMIT_FAILURES] += 1
         self.log.error(
             "commit failed; its actors start again from what is stored",
@@ -430,20 +418,24 @@ class Shard:
             problem=f"{type(error).__name__}: {error}",
         )
         for cell, image in batch.deferred.items():
-            still_there = cell.status not in (Status.DELETED, Status.GONE)
-            if still_there and cell not in self._deferred:
+            later = cell.batch if type(cell.batch) is Seal else self._collecting
+            is_latest = cell not in self._deferred and cell.row.pk not in later.writes.states
+            if cell.status not in _PAST and is_latest:
                 self._defer(cell, image)
+        self.expel(batch.gated, batch)
+
+    def expel(self, cells: Sequence[Cell], batch: Batch) -> None:
+        """Drop actors whose changes were lost (rule 3); what waits for ``batch`` waits in vain."""
+        self._backlog.remove(batch.held_bytes)
         refused = list(batch.outputs)
-        for cell in batch.gated:
+        for cell in cells:
             refused += self._evict(cell)
         for output in refused:
             lose(output)
-        for cell in batch.gated:
+        for cell in cells:
             suspend_connections(cell)
             self._worker.generations.discard(cell)
-        for waiter in batch.waiters:
-            if not waiter.done():
-                waiter.set_exception(StorageUnavailable())
+        batch.settle(StorageUnavailable)
 
     def _evict(self, cell: Cell) -> list[Output]:
         """Drop an actor whose changes were lost (rule 3); return its output that must not leave."""
@@ -455,7 +447,11 @@ class Shard:
         for call, _, port in cell.take_held():
             refuse(port, call.id, StorageUnavailable())
         unsent, cell.unsent = cell.unsent or [], None
-        return self._collecting.forget(cell) + unsent
+        held: list[Output] = []
+        if type(cell.batch) is Seal:
+            self._backlog.remove(cell.batch.held_bytes)
+            held = cell.batch.give_up()
+        return held + self._collecting.forget(cell) + unsent
 
     # -- durability "interval"
 

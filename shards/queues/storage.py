@@ -87,9 +87,11 @@ class QueueStorage:
         row = MessageRow(messages.last_id + 1, name, body, cell.shard.clock.now_ms())
         self._write(row)
         messages.last_id = row.id
+        assert cell.batch is not None
         if id(cell.batch) != self._batch:
+            if self._batch not in cell.batch.absorbed:
+                self._fresh_from = (self._fresh_from[1], row.id)
             self._batch = id(cell.batch)
-            self._fresh_from = (self._fresh_from[1], row.id)
         messages.add(row)
         return row
 
