@@ -158,7 +158,11 @@ class StateTracker:
 
     def last_value(self) -> Any:
         """Return a fresh copy of what was stored last."""
-        return self._codec.decode(self._exact or PLAIN + (self._plain or b"\xc0"))
+        return self._codec.decode(self.last_image())
+
+    def last_image(self) -> bytes:
+        """Return the image of what was stored last."""
+        return self._exact or PLAIN + (self._plain or b"\xc0")
 
     def _remember(self, image: bytes, plain: bytes | None, value: object, shadow: Any) -> None:
         is_plain = image[:1] == PLAIN and plain is not None

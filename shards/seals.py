@@ -48,7 +48,7 @@ class Seal(Batch):
 
     @property
     def is_over(self) -> bool:
-        """Whether it was opened or has broken."""
+        """Whether it was lifted or has broken."""
         return self not in self.cell.shard.seals
 
     async def settled(self) -> None:
@@ -58,7 +58,7 @@ class Seal(Batch):
         if self.cell.status is Status.GONE:
             raise StorageUnavailable
 
-    def open(self) -> None:
+    def lift(self) -> None:
         """Let what it holds be stored and leave (rule 2). It has to be :meth:`settled`."""
         if not self.is_over:
             assert self.previous is None
