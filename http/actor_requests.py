@@ -36,7 +36,6 @@ from stator.runtime.link.frames import (
     OpenExchange,
     Publish,
     Refusal,
-    Resolution,
 )
 from stator.runtime.protocol.encoding import (
     CONTENT_TYPES,
@@ -53,12 +52,13 @@ from .backends import Backends, refused
 from .bodies import read_message
 from .connections import ClientConnection
 from .cors import CrossOrigin, as_lines
+from .inspector import Inspector
 from .namespaces import KnownNamespaces
 from .params import check_params, params_of
 from .publications import publish
 from .raw_requests import RawRequests
 from .request_heads import make_head
-from .routes import ActorRoute
+from .routes import ActorRoute, resolution_of
 from .switchboard import Switchboard
 
 PARAMS_HEADER = "x-rivet-conn-params"
@@ -133,6 +133,7 @@ class ActorRequests:
         self._patience_s = config.server.header_timeout
         switchboard.on_forget = self._dismiss_connection
         self._gatekeeper = gatekeeper
+        self._inspector = Inspector(config, backends, gatekeeper, cross_origin, self.place)
         self._namespaces = namespaces
         self._cross_origin = cross_origin
         self._limits = Limits(config)
@@ -146,7 +147,7 @@ class ActorRequests:
     ) -> web.StreamResponse:
         """Answer a request to an actor. Raises the gateway's own errors."""
         headers = request.headers
-        if not self._gatekeeper.is_open:
+        if not self._gatekeeper.is_open and route.inspector is None:
             self._gatekeeper.check_client(route.token or token_of(headers))
         if not self._admission.is_off:
             return await self._serve_admitted(request, route, ray_id)
@@ -193,6 +194,8 @@ class ActorRequests:
             raise InvalidHeader(metadata={"header": "x-rivet-skip-ready-wait"})
         name = route.action or route.queue
         if name is None:
+            if route.inspector is not None:
+                return await self._inspector.serve(request, route, ray_id)
             if is_raw(route.inner):
                 return await self._serve_raw(request, route, ray_id)
             return await self._serve_other(request, route)
@@ -353,13 +356,6 @@ def address_of(request: web.BaseRequest) -> str:
 
 def _counted_as(route: ActorRoute) -> Hashable:
     return route.actor_id or (route.namespace, route.name, route.key)
-
-
-def resolution_of(route: ActorRoute) -> Resolution:
-    """Return how a route names its actor."""
-    if route.actor_id is not None:
-        return Resolution.BY_ID
-    return Resolution.GET_OR_CREATE if route.create else Resolution.GET
 
 
 def make_lookup(number: int, shard: int, route: ActorRoute, key: str) -> FindActors:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 
 from multidict import CIMultiDictProxy
 
 from stator.runtime.config import Config
 from stator.runtime.config_rules import is_loopback
 from stator.runtime.errors import Forbidden, Unauthorized
+from stator.runtime.inspector_errors import InspectorUnauthorized
 
 
 class Gatekeeper:
@@ -17,6 +19,7 @@ class Gatekeeper:
     def __init__(self, config: Config) -> None:
         self._client = config.auth.client_token.encode()
         self._admin = config.auth.admin_token.encode()
+        self._inspector = config.auth.inspector_token.encode()
         self._open_admin = is_loopback(config.server.host) or config.auth.insecure
 
     @property
@@ -41,6 +44,24 @@ class Gatekeeper:
         elif not _equal(_required(token), self._admin):
             raise Forbidden("this needs the admin token")
 
+    def check_inspector(self, tokens: Iterable[str]) -> None:
+        """Raise unless one of ``tokens`` is the inspector's or the admin's.
+
+        Without an inspector's token it is open where the control API would be without an admin's:
+        to everybody, or to whoever has the client's token if there is one.
+        """
+        accepted = [self._inspector, self._admin]
+        if not self._inspector and self._open_admin:
+            if not self._client:
+                return
+            accepted = [self._client, self._admin]
+        accepted = [token for token in accepted if token]
+        if not accepted:
+            raise Forbidden("this needs auth.inspector_token, and none is configured")
+        given = [_required(token) for token in tokens if token]
+        if not any([_equal(one, other) for one in given for other in accepted]):
+            raise InspectorUnauthorized
+
 
 def _required(token: str | None) -> bytes:
     if not token:
@@ -54,8 +75,10 @@ def _equal(given: bytes, expected: bytes) -> bool:
 
 def token_of(headers: CIMultiDictProxy[str]) -> str | None:
     """Return the token in the headers: ``x-rivet-token`` or ``Authorization: Bearer``."""
-    token = headers.get("x-rivet-token")
-    if token:
-        return token
+    return headers.get("x-rivet-token") or bearer_of(headers)
+
+
+def bearer_of(headers: CIMultiDictProxy[str]) -> str | None:
+    """Return the token in ``Authorization: Bearer``."""
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" else None

@@ -22,6 +22,7 @@ from stator.runtime.errors import (
     QueryPathTokenSyntax,
 )
 from stator.runtime.keys import Key, split_query_key
+from stator.runtime.link.frames import Resolution
 from stator.runtime.protocol.actions import decode_input
 
 from .base64_forms import decode_base64url
@@ -62,6 +63,8 @@ class ActorRoute:
     """The wire name of the action, if the inner path names one."""
     queue: str | None = None
     """The wire name of the queue, if the inner path names one."""
+    inspector: str | None = None
+    """What the inner path says after ``/inspector/``, if it begins so."""
     actor_id: str | None = None
     """Set on the direct form; the other fields then say nothing."""
     namespace: str = ""
@@ -111,6 +114,7 @@ def parse_route(raw_path: str) -> Route:
         query,
         action=_name_after("/action/", inner, "action name"),
         queue=_name_after("/queue/", inner, "queue name"),
+        inspector=_inspected(inner),
         actor_id=_percent_decode(actor_id, "actor id"),
         token=_percent_decode(token, "token") if at else None,
     )
@@ -128,6 +132,7 @@ def _parse_query_route(segment: str, inner: str, query: str) -> ActorRoute:
         rest,
         action=_name_after("/action/", inner, "action name"),
         queue=_name_after("/queue/", inner, "queue name"),
+        inspector=_inspected(inner),
         namespace=parameters["rvt-namespace"],
         name=_percent_decode(segment, "actor name"),
         key=split_query_key(parameters.get("rvt-key")),
@@ -147,6 +152,11 @@ def _name_after(prefix: str, inner: str, what: str) -> str | None:
     if not segment or "/" in segment:
         return None
     return _percent_decode(segment, what)
+
+
+def _inspected(inner: str) -> str | None:
+    prefix = "/inspector/"
+    return inner[len(prefix) :] if (inner + "/").startswith(prefix) else None
 
 
 def _split_query(query: str) -> tuple[dict[str, str], str]:
@@ -227,6 +237,13 @@ def _to_text(data: bytes, text: str, name: str) -> str:
     if malformed:
         raise QueryInvalidPercentEncoding(metadata={"name": name})
     return decoded
+
+
+def resolution_of(route: ActorRoute) -> Resolution:
+    """Return how a route names its actor."""
+    if route.actor_id is not None:
+        return Resolution.BY_ID
+    return Resolution.GET_OR_CREATE if route.create else Resolution.GET
 
 
 def parse_form(query: str) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from stator.runtime.link.frames import ConnectionKind, OpenConnection
 from stator.runtime.log import Logger
 from stator.runtime.protocol.encoding import Encoding
 
-from .actor_requests import ActorRequests, address_of, resolution_of
+from .actor_requests import ActorRequests, address_of
 from .auth import token_of
 from .connections import CLOSE_ERROR, ClientConnection, Phase
 from .detaching import hand_over
@@ -32,7 +32,7 @@ from .handshake import Offer, check_upgrade, handshake_answer, parse_offer
 from .open_sockets import OpenSockets
 from .params import check_params
 from .request_heads import make_head
-from .routes import ActorRoute, Route
+from .routes import ActorRoute, Route, resolution_of
 from .switchboard import Switchboard
 from .web_socket import SocketLimits, WebSocket
 from .web_socket_frames import Closing

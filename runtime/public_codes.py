@@ -15,6 +15,7 @@ RUNTIME_GROUPS = frozenset(
         "feature",
         "guard",
         "handler",
+        "inspector",
         "kv",
         "message",
         "namespace",

@@ -8,12 +8,24 @@ from stator.runtime.config import Application, Auth, Config, Server
 from stator.runtime.errors import CallerError
 
 
-def _gatekeeper(client: str = "", admin: str = "", *, host: str = "127.0.0.1") -> Gatekeeper:
+def _gatekeeper(
+    client: str = "",
+    admin: str = "",
+    inspector: str = "",
+    *,
+    host: str = "127.0.0.1",
+    insecure: bool = False,
+) -> Gatekeeper:
     return Gatekeeper(
         Config(
             application=Application(registry="app:registry"),
             server=Server(host=host),
-            auth=Auth(client_token=client, admin_token=admin),
+            auth=Auth(
+                client_token=client,
+                admin_token=admin,
+                inspector_token=inspector,
+                insecure=insecure,
+            ),
         )
     )
 
@@ -59,6 +71,58 @@ def test_without_an_admin_token_nobody_administers_a_service_that_others_reach()
     gatekeeper = _gatekeeper("c", host="0.0.0.0")
     assert _verdict("check_client", gatekeeper, "c") == "allowed"
     assert _verdict("check_admin", gatekeeper, "c") == "403 forbidden"
+
+
+def _inspection(gatekeeper: Gatekeeper, *tokens: str) -> str:
+    try:
+        gatekeeper.check_inspector(tokens)
+    except CallerError as error:
+        return f"{error.status} {error.group}.{error.code}"
+    return "allowed"
+
+
+@pytest.mark.parametrize(
+    ("client", "admin", "inspector", "letting_in"),
+    [
+        ("", "", "", {"", "c", "a", "i", "x"}),
+        ("", "a", "", {"", "c", "a", "i", "x"}),
+        ("c", "", "", {"c"}),
+        ("c", "a", "", {"c", "a"}),
+        ("", "", "i", {"i"}),
+        ("c", "", "i", {"i"}),
+        ("c", "a", "i", {"a", "i"}),
+    ],
+)
+def test_the_token_says_who_may_inspect(
+    client: str, admin: str, inspector: str, letting_in: set[str]
+) -> None:
+    gatekeeper = _gatekeeper(client, admin, inspector)
+    for token in ("", "c", "a", "i", "x", "é", "\udcff"):
+        if token in letting_in or letting_in == {"", "c", "a", "i", "x"}:
+            assert _inspection(gatekeeper, token) == "allowed"
+        else:
+            assert _inspection(gatekeeper, token) == "401 inspector.unauthorized"
+
+
+def test_one_of_the_tokens_that_came_is_enough_to_inspect() -> None:
+    gatekeeper = _gatekeeper("c", "", "i")
+    assert _inspection(gatekeeper, "c", "i") == "allowed"
+    assert _inspection(gatekeeper) == "401 inspector.unauthorized"
+
+
+def test_without_a_token_nobody_inspects_a_service_that_others_reach() -> None:
+    gatekeeper = _gatekeeper("c", host="0.0.0.0")
+    assert _inspection(gatekeeper, "c") == "403 auth.forbidden"
+
+
+def test_the_admin_inspects_a_service_that_others_reach() -> None:
+    gatekeeper = _gatekeeper("c", "a", host="0.0.0.0")
+    assert _inspection(gatekeeper, "a") == "allowed"
+    assert _inspection(gatekeeper, "c") == "401 inspector.unauthorized"
+
+
+def test_everybody_inspects_a_service_that_is_insecure() -> None:
+    assert _inspection(_gatekeeper(host="0.0.0.0", insecure=True)) == "allowed"
 
 
 def test_a_service_without_client_token_is_open() -> None:

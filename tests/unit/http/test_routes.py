@@ -93,6 +93,22 @@ def test_a_malformed_direct_path_is_not_a_gateway_path(raw_path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("inner", "inspector"),
+    [
+        ("/inspector", ""),
+        ("/inspector/", ""),
+        ("/inspector/workflow/status", "workflow/status"),
+        ("/inspectors", None),
+        ("/request/inspector/x", None),
+    ],
+)
+def test_the_inspector_has_what_is_below_inspector(inner: str, inspector: str | None) -> None:
+    by_id = _actor(f"/gateway/id1{inner}")
+    by_key = _actor(f"/gateway/chat{inner}?{GET}")
+    assert (by_id.inspector, by_key.inspector, by_id.inner) == (inspector, inspector, inner)
+
+
+@pytest.mark.parametrize(
     ("inner", "queue"),
     [
         ("/queue/jobs", "jobs"),
