@@ -145,7 +145,8 @@ class _History:
             EntryStatus.EXPIRED if entry.kind is Kind.TIMEOUT else EntryStatus.COMPLETED
         )
         state = "COMPLETED" if is_over else _SLEEP_STATES.get(entry.status, "INTERRUPTED")
-        return {"deadline": entry.due_ms, "state": state}
+        deadline = entry.due_ms if entry.finished_ms is None else entry.finished_ms
+        return {"deadline": deadline, "state": state}
 
     def receive(self, entry: Entry) -> dict[str, Any]:
         messages = [show_message(message) for message in messages_of(entry)]

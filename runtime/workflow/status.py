@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..storage import WorkflowRows
 from ..workflow_control import StatusRecord, WaitRecord
-from .entries import Entry, EntryStatus, Kind, Run, RunStatus, decode_entry, decode_run
+from .entries import ENDED, Entry, EntryStatus, Kind, Run, RunStatus, decode_entry, decode_run
 
 OPEN = frozenset(
     {EntryStatus.RUNNING, EntryStatus.RETRYING, EntryStatus.WAITING, EntryStatus.UNDOING}
@@ -24,11 +24,12 @@ def status_of(run: Run | None, open_entries: Iterable[Entry]) -> StatusRecord:
     """Return how far a run is; ``open_entries`` are those in :data:`OPEN`, by ``seq``.
 
     Without a run, which is before its first commit, it is pending. One that runs is sleeping
-    while all that it does is wait for time, messages, promises or a retry.
+    while all that it does is wait for time, messages, promises or a retry. One that has ended
+    waits for nothing, whatever it left open.
     """
     if run is None:
         return StatusRecord(RunStatus.PENDING, 0, None, None, None, None, [])
-    entries = list(open_entries)
+    entries = [] if run.status in ENDED else list(open_entries)
     status = run.status
     if status is RunStatus.RUNNING and _is_parked(entries):
         status = RunStatus.SLEEPING

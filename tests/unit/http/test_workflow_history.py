@@ -207,6 +207,10 @@ def test_a_sleep_says_whether_its_time_came(kind: Kind, status: EntryStatus, sta
     assert _value(_entry("s", kind, status, due_ms=99)) == {"deadline": 99, "state": state}
 
 
+def test_the_deadline_of_a_sleep_that_is_over_is_when_it_ended() -> None:
+    assert _value(_entry("s", Kind.SLEEP, OK, finished_ms=98))["deadline"] == 98
+
+
 def _message(number: int) -> StoredMessage:
     return StoredMessage(number, "jobs", encode_cbor({"n": number}, NATIVE, "body"), 7)
 
