@@ -71,6 +71,8 @@ class _Writer:
     def lower(self, value: Any, path: str) -> Any:
         kind = kind_of(value)
         if kind in _ATOMS:
+            if kind is str and not value.isascii():
+                _check_text(value, path)
             return value
         if kind is list:
             return self._items(value, path)
@@ -127,6 +129,13 @@ class _Writer:
 
 def _is_marked(value: Any) -> bool:
     return bool(value) and kind_of(value[0]) is str and value[0] == MARK
+
+
+def _check_text(value: str, path: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise StateNotSerializable(f"{path} holds half a surrogate pair: {error}") from error
 
 
 def _field_of(record: Any, name: str, path: str) -> Any:
