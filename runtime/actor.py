@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .queues import ActorQueue
     from .raw_http import Request
     from .schedules import ActorCron, ActorSchedule
+    from .workflow_handle import WorkflowHandle
 
 T = TypeVar("T")
 
@@ -57,6 +58,8 @@ class Host(Protocol):
     def kv(self) -> KeyValueStore: ...
     @property
     def db(self) -> ActorDatabase: ...
+    @property
+    def workflow(self) -> WorkflowHandle: ...
 
     def broadcast(self, event: Event[Any] | str, args: tuple[Any, ...]) -> None: ...
     def sleep(self) -> None: ...
@@ -174,6 +177,11 @@ class Actor:
     def kv(self) -> KeyValueStore:
         """Key-value pairs of this actor, durable when a write returns."""
         return self._host.kv
+
+    @property
+    def workflow(self) -> WorkflowHandle:
+        """The actor's workflow, from outside of it: for actions, which may resolve a promise."""
+        return self._host.workflow
 
     def broadcast(self, event: Event[Any] | str, *args: Any) -> None:
         """Send an event to every connection subscribed to it; returns at once.

@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -31,7 +31,10 @@ from .protocol.kinds import kind_of
 from .signature import Parameters, check_is_convertible, result_type_of
 from .state_codec import StateCodec, StateTracker
 from .state_guard import guard_class
-from .workflow.guard import has_guard
+from .workflow.guard import WORKFLOW_MARK, guard_workflow_class, has_guard
+
+if TYPE_CHECKING:
+    from .workflow.declaration import WorkflowDefinition
 
 HOOKS = frozenset(
     {
@@ -51,6 +54,7 @@ HOOKS = frozenset(
         "on_request",
         "on_state_change",
         "on_websocket",
+        "on_workflow_error",
     }
 )
 """Methods the runtime calls by name (python-api, section 3)."""
@@ -134,6 +138,7 @@ class ActorDefinition:
         "state_codec",
         "tells_changes",
         "vars",
+        "workflow",
     )
 
     def __init__(
@@ -172,6 +177,7 @@ class ActorDefinition:
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}
         self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
+        self.workflow = _read_workflow(cls)
         self._check_declared_types()
         database = getattr(cls, "db", None)
         self.database: Database | None = database if isinstance(database, Database) else None
@@ -250,6 +256,21 @@ def read_class(cls: type[Any], rename: str | None) -> None:
         )
     if hasattr(cls, "on_state_change"):
         guard_class(cls)
+    if _is_workflow(getattr(cls, "run", None)):
+        guard_workflow_class(cls)
+
+
+def _is_workflow(run: object) -> bool:
+    return hasattr(run, WORKFLOW_MARK)
+
+
+def _read_workflow(cls: type[Any]) -> WorkflowDefinition | None:
+    """Return what the class says of its workflow; the engine is imported only for one."""
+    if not _is_workflow(getattr(cls, "run", None)):
+        return None
+    from .workflow.declaration import read_workflow
+
+    return read_workflow(cls)
 
 
 def _runs_later(method: object) -> bool:

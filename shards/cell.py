@@ -33,12 +33,14 @@ from .queues.book import QueueBook, book_of
 from .schedules.book import ScheduleBook
 from .topics import Topics
 from .visits import LiveConns, Visit
+from .workflows.control import handle_of
 
 if TYPE_CHECKING:
     from stator.runtime.database import ActorDatabase
     from stator.runtime.pairs import KeyValueStore
     from stator.runtime.queues import ActorQueue
     from stator.runtime.schedules import ActorCron, ActorSchedule
+    from stator.runtime.workflow_handle import WorkflowHandle
 
     from .actions import ActionCaller, ActionRunner, RunningAction
     from .connections import Connection
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from .run_loop import RunLoop
     from .schedules.book import Claim
     from .shard import Shard
+    from .workflows.loop import WorkflowLoop
 
 Identity = tuple[str, str, str]
 """Namespace, name, serialised key."""
@@ -136,7 +139,7 @@ class Cell:
         self.idle: asyncio.Future[None] | None = None
         """Awaited by a stop until nothing is ``running`` or ``lingering``."""
         self.pulse: Pulse = shard.pulse_of(definition)
-        self.run_loop: RunLoop | None = None
+        self.run_loop: RunLoop | WorkflowLoop | None = None
         self.queues: QueueBook | None = None
         self.schedules: ScheduleBook | None = None
         self.database: CellDatabase | None = None
@@ -223,6 +226,10 @@ class Cell:
         if self.database is None:
             raise DatabaseNotConfigured
         return self.database
+
+    @property
+    def workflow(self) -> WorkflowHandle:
+        return handle_of(self)
 
     def broadcast(self, event: Event[Any] | str, args: tuple[Any, ...]) -> None:
         name, declared = resolve_event(self.definition.events, event)
@@ -345,7 +352,7 @@ class Cell:
         self.idle_since = self.shard.clock.time()
         if self.running:
             return
-        if self.run_loop is None or not self.run_loop.is_active:
+        if self.run_loop is None or not self.run_loop.keeps_awake:
             self.pulse.remove(self)
         if self.lingering == 0 and self.idle is not None and not self.idle.done():
             self.idle.set_result(None)
@@ -362,7 +369,8 @@ class Cell:
         """Note that a receive waits no longer."""
         self.parked -= 1
         self.idle_since = self.shard.clock.time()
-        if self.run_loop is not None and self.run_loop.is_active and self.status is not Status.GONE:
+        loop = self.run_loop
+        if loop is not None and loop.keeps_awake and self.status is not Status.GONE:
             self.pulse.add(self)
 
     @property
@@ -371,7 +379,7 @@ class Cell:
         return (
             self.status is Status.READY
             and self.running == 0
-            and (self.run_loop is None or not self.run_loop.is_active or self.parked > 0)
+            and (self.run_loop is None or not self.run_loop.keeps_awake)
             and all(visit.is_hibernatable for visit in self.visits.values())
         )
 
@@ -389,6 +397,8 @@ class Cell:
             action.abort()
         if self.queues is not None:
             self.queues.abort()
+        if self.run_loop is not None:
+            self.run_loop.stop()
 
     def let_go(self) -> None:
         """Break the circles of references, so that an actor that left is freed at once and not

@@ -130,7 +130,8 @@ class Generations:
                 serve_raw(connection, restored=True)
             self._gateways.settle(connection)
         if "run" in cell.definition.hooks:
-            cell.run_loop = RunLoop(cell)
+            # A workflow was opened with the start: it has records.
+            cell.run_loop = cell.run_loop or RunLoop(cell)
             cell.run_loop.start()
         if overdue:
             cell.schedule_book.dispatch(overdue)
@@ -297,7 +298,10 @@ class Generations:
             await self._databases.delete(cell.shard.number, cell.row.actor_id)
 
     def discard(self, cell: Cell) -> None:
-        """Cut off what an actor whose changes were lost still does."""
+        """Cut off what an actor whose changes were lost still does; a workflow goes on without
+        being asked, from what is stored."""
+        if cell.run_loop is not None and cell.run_loop.goes_on_by_itself:
+            cell.shard.alarm.bring_up(cell.row.actor_id)
         self._spawn(stopping.cut_off(cell))
 
     def sleep_longest_idle(self, count: int) -> int:

@@ -29,6 +29,8 @@ class RunLoop:
 
     conn = None
     request = None
+    goes_on_by_itself = False
+    """It is begun again by the next request only."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -44,6 +46,11 @@ class RunLoop:
         """Whether it goes on."""
         return self._task is not None and not self._task.done()
 
+    @property
+    def keeps_awake(self) -> bool:
+        """Whether it does something other than wait for a message."""
+        return self.is_active and self._cell.parked == 0
+
     def start(self) -> None:
         """Begin it in the background."""
         token = CALLER.set(self)
@@ -58,8 +65,14 @@ class RunLoop:
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task})
 
-    def cancel(self) -> asyncio.Task[None] | None:
-        """Cut it off; return its task if it still has to end."""
+    def stop(self) -> None:
+        """Do nothing when a stop of the actor begins: its code looks at ``self.aborted``."""
+
+    def settle(self) -> None:
+        """Store nothing as the actor leaves memory."""
+
+    def cut_off(self) -> asyncio.Task[None] | None:
+        """Cancel it; return its task if it still has to end."""
         if self._task is None or self._task.done():
             return None
         self._task.cancel()

@@ -35,6 +35,7 @@ def takes_time(cell: Cell) -> bool:
     definition, schedules = cell.definition, cell.row.schedules
     return (
         definition.database is not None
+        or (definition.workflow is not None and cell.row.state is not None)
         or not START_HOOKS.isdisjoint(definition.hooks)
         or (
             bool(schedules)
@@ -46,6 +47,8 @@ def takes_time(cell: Cell) -> bool:
 def start_plain(cell: Cell) -> None:
     """Start an actor that has no hooks. Raises what is wrong with its state."""
     _begin_generation(cell)
+    if cell.definition.workflow is not None:
+        _open_new_workflow(cell)
     if cell.row.state is None:
         if cell.definition.has_state:
             cell.actor.state = cell.definition.initial_state()
@@ -61,6 +64,8 @@ async def start_with_hooks(cell: Cell) -> None:
     definition, actor = cell.definition, cell.actor
     settings = definition.settings
     is_new = cell.row.state is None
+    if definition.workflow is not None:
+        await _open_workflow(cell, is_new)
     if not is_new:
         _restore(cell)
     elif cell.row.schedules:
@@ -97,13 +102,29 @@ async def claim_overdue(cell: Cell) -> list[Claim]:
     return claims
 
 
+def _open_new_workflow(cell: Cell) -> None:
+    from .workflows.opening import open_new_workflow  # only for those who have one
+
+    open_new_workflow(cell)
+
+
+async def _open_workflow(cell: Cell, is_new: bool) -> None:
+    """Open the workflow ahead of the state, which may be repaired with it."""
+    if is_new:
+        _open_new_workflow(cell)
+        return
+    from .workflows.opening import open_workflow
+
+    await open_workflow(cell)
+
+
 async def _migrate(cell: Cell, is_new: bool) -> None:
     """Bring the actor's database up to date and run ``on_migrate``, within one time limit."""
     definition = cell.definition
     seconds = definition.settings.on_migrate_timeout
     has_hook = "on_migrate" in definition.hooks
     if definition.database is not None:
-        cell.database = cell.shard.open_database(cell)
+        cell.database = cell.database or cell.shard.open_database(cell)
 
         async def run_own() -> None:
             if has_hook:

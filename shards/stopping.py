@@ -126,6 +126,8 @@ def _store_all(cell: Cell) -> None:
     cell.shard.flush(cell)
     cell.shard.capture_quietly(cell)
     cell.shard.save_deferred()
+    if cell.run_loop is not None:
+        cell.run_loop.settle()
 
 
 async def _wind_down(cell: Cell, hook: str) -> None:
@@ -143,7 +145,7 @@ async def _wind_down(cell: Cell, hook: str) -> None:
     cell.refuses_work = True
     if overdue or not has_ended:
         await _cut_off(cell, overdue)
-    if cell.run_loop is not None and (task := cell.run_loop.cancel()) is not None:
+    if cell.run_loop is not None and (task := cell.run_loop.cut_off()) is not None:
         await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
     if cell.database is not None:
         await cell.database.close(max(0.0, deadline - clock.time()))
@@ -166,7 +168,7 @@ async def cut_off(cell: Cell) -> None:
     """End what an actor still does that did not start or lost its storage: nothing is kept."""
     cell.refuses_work = True
     if cell.run_loop is not None:
-        cell.run_loop.cancel()
+        cell.run_loop.cut_off()
     await cancel_tasks(cell)
     if cell.database is not None:
         await cell.database.close(0.0)

@@ -103,6 +103,9 @@ def set_raw_state(actor: Any, value: Any) -> None:
     actor.__dict__["state"] = value
 
 
+WORKFLOW_MARK = "__stator_workflow__"
+"""An attribute of functions that ``@workflow`` was put on."""
+
 _MARK = "__stator_workflow_guard__"
 
 

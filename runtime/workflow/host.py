@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import msgspec
@@ -67,8 +68,9 @@ class Inbox(Protocol):
         """Let messages that were taken be there again, each in its old place."""
         ...
 
-    def hold(self, ids: Iterable[int]) -> None:
-        """Take messages that an earlier generation took with ``ack`` and did not complete."""
+    def hold(self, ids: Iterable[int]) -> set[int]:
+        """Take messages that an earlier generation took and did not complete; return which of
+        them are there. Before :meth:`load` that is not known: all of them."""
         ...
 
     def names_of(self, queues: Sequence[Any]) -> tuple[str, ...] | None:
@@ -82,6 +84,10 @@ class Inbox(Protocol):
 
 class StepTransaction(Transaction, Protocol):
     """A transaction of the actor's database that ends with a checkpoint."""
+
+    def entered(self) -> AbstractContextManager[None]:
+        """Let the code of the block, and the tasks that it begins, be part of it."""
+        ...
 
     async def commit(self, checkpoint: Checkpoint) -> None:
         """Commit what was done and the checkpoint, in one. Raises ``sqlite.*``: then neither is."""
@@ -98,9 +104,14 @@ class Draft(Protocol):
     value: Any
     """The copy; may be replaced."""
 
-    async def publish(self, commit: Callable[[bytes | None], Awaitable[None]]) -> None:
+    async def publish(
+        self,
+        commit: Callable[[bytes | None], Awaitable[None]],
+        on_committed: Callable[[], None],
+    ) -> None:
         """Let the copy be the actor's state, if ``commit`` goes well, which gets its image.
 
+        ``on_committed`` is called then: what it puts is in one commit with the state.
         Nothing of the actor leaves and none of its state is stored meanwhile. Raises
         ``workflow.txn_conflict``, having done nothing, if somebody changed the state since the
         copy was made. If ``commit`` raises, the actor leaves memory: others have seen the copy.
@@ -173,9 +184,10 @@ class Host(Protocol):
         """Return a copy of the actor's state."""
         ...
 
-    def open_transaction(self, seconds: float) -> Awaitable[StepTransaction]:
+    async def open_transaction(self, seconds: float | None) -> StepTransaction | None:
         """Begin a transaction of the actor's database, which ends by itself after ``seconds``.
 
-        Statements of ``self.db`` in its context are part of it. Raises ``sqlite.*``.
+        ``None`` for an actor without a database. Statements of ``self.db`` in its context are part
+        of it. Raises ``sqlite.*``.
         """
         ...

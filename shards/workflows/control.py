@@ -28,6 +28,7 @@ from stator.runtime.workflow_control import (
     VerbArguments,
 )
 from stator.runtime.workflow_errors import NoWorkflow
+from stator.runtime.workflow_handle import WorkflowHandle
 
 from ..batch import ReplyPort
 from ..lifecycle import Status
@@ -162,7 +163,10 @@ def _refuse(cell: Cell, frame: ControlWorkflow, port: ReplyPort, error: Exceptio
 
 
 async def _answer(cell: Cell, frame: ControlWorkflow, payload: bytes) -> bytes:
-    verb, arguments = read_arguments(frame, payload)
+    return await _answer_verb(cell, *read_arguments(frame, payload))
+
+
+async def _answer_verb(cell: Cell, verb: Verb, arguments: VerbArguments) -> bytes:
     workflow = workflow_of(cell)
     if workflow is None:
         raise NoWorkflow
@@ -183,3 +187,21 @@ async def _act(workflow: ControlledWorkflow, verb: Verb, arguments: VerbArgument
         await workflow.fork(arguments.key or None)
     elif verb is Verb.RESOLVE:
         await workflow.resolve(arguments.key, arguments.value)
+
+
+def handle_of(cell: Cell) -> WorkflowHandle:
+    """Return ``self.workflow`` of an actor."""
+    return WorkflowHandle(LocalAsker(cell))
+
+
+class LocalAsker:
+    """Asks about the workflow of an actor for its own code: behind ``self.workflow``."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    async def ask(self, verb: Verb, arguments: VerbArguments) -> bytes:
+        """Do what is asked and return the record. Raises ``workflow.not_enabled``."""
+        return await _answer_verb(self._cell, verb, arguments)

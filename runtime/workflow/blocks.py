@@ -1,0 +1,101 @@
+"""Blocks without effects of their own: ``wf.scope`` and ``wf.timeout``."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+from ..clock import Timer
+from .entries import Entry, EntryStatus, Kind
+from .strand import LONGEST_TIMER_S, Scope, Strand
+
+
+class ScopeBlock:
+    """``async with wf.scope("payment")``: names in it are its own. It has no entry."""
+
+    def __init__(self, strand: Strand, name: str) -> None:
+        self._strand = strand
+        self._name = name
+        self._scope: Scope | None = None
+
+    async def __aenter__(self) -> None:
+        strand = self._strand
+        with strand.doing(self._name) as key:
+            self._scope = Scope(key, strand.scope)
+        strand.enter(self._scope)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._scope is not None
+        self._strand.leave(self._scope)
+        if error is None:
+            self._strand.check_end(self._scope.key)
+
+
+class TimeoutBlock:
+    """``async with wf.timeout("reply", 30)``: raises ``TimeoutError`` when its time is over.
+
+    The deadline is that of the first time, whatever is replayed (workflow page, section 16.2).
+    What the block does at that moment is cancelled.
+    """
+
+    def __init__(self, strand: Strand, name: str, seconds: float) -> None:
+        self._strand = strand
+        self._name = name
+        self._seconds = seconds
+        self._scope: Scope | None = None
+        self._entry: Entry | None = None
+        self._timer: Timer | None = None
+
+    async def __aenter__(self) -> None:
+        strand = self._strand
+        with strand.doing(self._name) as key:
+            entry = await strand.ask(key, Kind.TIMEOUT)
+            if entry is None:
+                due_ms = strand.run.host.clock.now_ms() + round(self._seconds * 1000)
+                entry = strand.make(key, Kind.TIMEOUT, EntryStatus.WAITING, due_ms=due_ms)
+                strand.run.host.put(entry)
+        self._entry = entry
+        self._scope = Scope(key, strand.scope)
+        self._scope.is_cancelled = entry.status is EntryStatus.EXPIRED
+        strand.enter(self._scope)
+        if entry.status is EntryStatus.WAITING:
+            self._look()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        strand, entry, scope = self._strand, self._entry, self._scope
+        assert entry is not None and scope is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        strand.leave(scope)
+        if not strand.run.is_live or strand.scope.is_dead:
+            return
+        if scope.is_cancelled and (error is None or isinstance(error, asyncio.CancelledError)):
+            if entry.status is EntryStatus.WAITING:
+                strand.close(entry, EntryStatus.EXPIRED)
+                assert strand.task is not None
+                strand.task.uncancel()
+            raise TimeoutError(f"'{self._name}' was not done within {self._seconds:g} s")
+        if error is None:
+            strand.check_end(scope.key)
+        if entry.status is EntryStatus.WAITING:
+            strand.close(entry, EntryStatus.COMPLETED)
+
+    def _look(self) -> None:
+        entry, scope, clock = self._entry, self._scope, self._strand.run.host.clock
+        assert entry is not None and scope is not None and entry.due_ms is not None
+        left = (entry.due_ms - clock.now_ms()) / 1000
+        if left > 0:
+            self._timer = clock.call_later(min(left, LONGEST_TIMER_S), self._look)
+        else:
+            scope.is_cancelled = True
+            self._strand.cancel()

@@ -1,0 +1,179 @@
+"""One attempt of a body: called with what it takes, within its time, given up when it must be."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from ..clock import Timer
+from . import keys
+from .entries import Entry
+from .step import Step, StepScope
+
+if TYPE_CHECKING:
+    from ..database import Transaction
+    from .host import Draft, StepTransaction
+    from .strand import Strand
+
+
+class AttemptTimedOut(TimeoutError):
+    """The body did not end within the time limit of the step."""
+
+
+class Attempt:
+    """One attempt of a step or of an undo handler."""
+
+    def __init__(
+        self,
+        strand: Strand,
+        entry: Entry,
+        *,
+        number: int,
+        seconds: float | None,
+        draft: Draft | None = None,
+        transaction: StepTransaction | None = None,
+        purpose: str = "",
+    ) -> None:
+        """``purpose`` tells an undo handler's idempotency key from its step's."""
+        run = strand.run
+        self._strand = strand
+        self._entry = entry
+        self._seconds = seconds
+        self._timer: Timer | None = None
+        self._outcome: asyncio.Future[Any] | None = None
+        self.scope = StepScope(run.host.actor, draft)
+        self.step = Step(
+            self.scope,
+            name=keys.show(keys.last_name(entry.key)),
+            attempt=number,
+            idempotency_key=run.idempotency_key(entry.key) + purpose,
+            log=run.host.log,
+            progress=entry.progress,
+            on_heartbeat=self._on_heartbeat,
+            transaction=transaction,
+        )
+        self._transaction = transaction
+
+    async def perform(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Return what the body returns. Raises what it raises, and :class:`AttemptTimedOut`.
+
+        Raises ``asyncio.CancelledError`` if the strand is cancelled; then the body is given up
+        at once, whether it ends or not.
+        """
+        strand = self._strand
+        call = bind(function, self.step, self._transaction, arguments)
+        in_thread = not runs_on_loop(function)
+        within = nullcontext() if self._transaction is None else self._transaction.entered()
+        with within:
+            body = strand.run.host.begin(call, self.scope, in_thread=in_thread)
+        self._outcome = body.future
+        self._start_timer()
+        strand.must_finish = True
+        strand.run.bodies += 1
+        try:
+            return await body.future
+        finally:
+            strand.run.bodies -= 1
+            strand.must_finish = False
+            self.scope.is_open = False
+            if self._timer is not None:
+                self._timer.cancel()
+            self.step.cancelled.set()
+            body.cancel()
+
+    def _start_timer(self) -> None:
+        if self._seconds is not None:
+            clock = self._strand.run.host.clock
+            self._timer = clock.call_later(self._seconds, self._on_time_over)
+
+    def _on_time_over(self) -> None:
+        if self._outcome is not None and not self._outcome.done():
+            message = f"'{self.step.name}' did not end within {self._seconds:g} s"
+            self._outcome.set_exception(AttemptTimedOut(message))
+
+    def _on_heartbeat(self, image: bytes | None) -> None:
+        self._entry.progress = image
+        self._strand.run.host.put(self._entry)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._start_timer()
+
+
+def bind(
+    function: Callable[..., Any],
+    step: Step,
+    transaction: Transaction | None,
+    arguments: Sequence[Any],
+) -> Callable[[], Any]:
+    """Return a call of ``function``: with the step if it asks for one, then, in a ``txn``, with the
+    transaction if it takes one more argument than it is given."""
+    given: list[Any] = [step] if wants_step(function) else []
+    if transaction is not None and takes(function, len(given) + len(arguments) + 1):
+        given.append(transaction)
+    return functools.partial(function, *given, *arguments)
+
+
+def runs_on_loop(function: Callable[..., Any]) -> bool:
+    """Whether a call of ``function`` only makes something that is awaited."""
+    return _runs_on_loop(_plain(function))
+
+
+@functools.lru_cache(maxsize=2048)
+def _runs_on_loop(function: Callable[..., Any]) -> bool:
+    target = function
+    while isinstance(target, functools.partial):
+        target = target.func
+    if inspect.iscoroutinefunction(target):
+        return True
+    return inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004 - its method
+
+
+def wants_step(function: Callable[..., Any]) -> bool:
+    """Whether the first parameter is annotated as :class:`Step`."""
+    is_method = inspect.ismethod(function)
+    return _wants_step(_plain(function), is_method)
+
+
+@functools.lru_cache(maxsize=2048)
+def _wants_step(function: Callable[..., Any], is_method: bool) -> bool:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[is_method:]
+    except (TypeError, ValueError):
+        return False
+    if not parameters:
+        return False
+    annotation = parameters[0].annotation
+    if isinstance(annotation, str):
+        try:
+            annotation = get_type_hints(function).get(parameters[0].name, annotation)
+        except (NameError, TypeError):
+            # Another annotation cannot be resolved; this one says enough by itself.
+            return annotation.rpartition(".")[2] == "Step"
+    return annotation is Step
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether ``function`` can be called with so many positional arguments."""
+    most = positional_count(function)
+    return most is None or most >= count
+
+
+def positional_count(function: Callable[..., Any]) -> int | None:
+    """Return how many positional arguments ``function`` takes at most, ``None`` for any number."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional for each in parameters)
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function of a method, so that what is cached holds no actor."""
+    return getattr(function, "__func__", function)

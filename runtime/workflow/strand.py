@@ -1,0 +1,292 @@
+"""A strand: one line of a workflow's code, that of its own body or of one branch.
+
+Rule 1. A strand does one thing at a time: what is asked of it while it is busy is refused, which
+        is also what the code of a branch or a step hears that uses the `wf` around it.
+Rule 2. Its *scopes* are nested blocks. Names of entries are unique within their scope.
+Rule 3. A scope that was cancelled (a loser, a time limit, the whole run) does nothing new: what
+        history has is returned, then ``asyncio.CancelledError`` is raised.
+Rule 4. A run that is suspended, because its actor leaves memory, does nothing new either; it is
+        the same for the code, but nothing of it is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..workflow_errors import DuplicateEntry, EntryInProgress
+from . import keys
+from .entries import Entry, EntryStatus, Kind
+
+if TYPE_CHECKING:
+    from .run import WorkflowRun
+    from .sagas import Saga
+
+REPLAY_TURN = 200
+"""So many entries are replayed before others have their turn of the event loop."""
+
+CURRENT: ContextVar[Strand | None] = ContextVar("stator_strand", default=None)
+"""The strand in whose code we are."""
+
+
+class Scope:
+    """A block of a strand's code, whose entries share the beginning of their keys."""
+
+    __slots__ = ("_random", "forgets", "is_cancelled", "key", "parent", "saga")
+
+    def __init__(
+        self,
+        key: str,
+        parent: Scope | None,
+        *,
+        saga: Saga | None = None,
+        forgets: bool = False,
+    ) -> None:
+        """``saga`` is the one that begins with it. ``forgets`` says that its code is not always
+        run again by a replay: a turn of a loop, a branch that may lose."""
+        self.key = key
+        self.parent = parent
+        self.saga: Saga | None = saga
+        if saga is None and parent is not None:
+            self.saga = parent.saga
+        self.forgets = forgets
+        self.is_cancelled = False
+        self._random: random.Random | None = None
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it or one around it was cancelled."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.is_cancelled:
+                return True
+            scope = scope.parent
+        return False
+
+    def is_forgotten_within(self, saga: str) -> bool:
+        """Whether a replay may leave out its code, and not that of the saga around it."""
+        scope: Scope | None = self
+        while scope is not None and scope.key != saga:
+            if scope.forgets:
+                return True
+            scope = scope.parent
+        return False
+
+    def random(self, seed: str) -> random.Random:
+        """Return its numbers: the same in every replay, others in every scope."""
+        if self._random is None:
+            self._random = random.Random(f"{seed}/{self.key}")
+        return self._random
+
+
+class Strand:
+    """One line of a workflow's code."""
+
+    def __init__(self, run: WorkflowRun, scope: Scope, *, now_ms: int) -> None:
+        """``scope`` is its outermost one, whose key is the strand's."""
+        self.run = run
+        self.key = scope.key
+        self.outermost = scope
+        self.scope = scope
+        self.now_ms = now_ms
+        """The time its code sees: when the last thing it asked for had ended."""
+        self.task: asyncio.Task[Any] | None = None
+        self.open_messages: set[str] = set()
+        """Keys of receives with messages that were not acknowledged yet."""
+        self.must_finish = False
+        """Whether a suspension waits for what it does: a body, a commit, its branches."""
+        self.is_shielded = False
+        """Whether what it does goes on when its scope is cancelled: a commit, undo handlers."""
+        self.commits = 0
+        """How often it waited for what it put."""
+        self._busy: str | None = None
+
+    # -- what it is asked for
+
+    @contextmanager
+    def doing(self, name: str) -> Generator[str]:
+        """Do one thing; gives its key. Raises ``workflow.entry_in_progress`` (rule 1)."""
+        key = keys.join(self.scope.key, name)
+        if self._busy is not None:
+            raise EntryInProgress(
+                f"'{keys.show(key)}' was asked for while '{keys.show(self._busy)}' goes on: await "
+                "one after the other, and use the `wf` that a branch is given inside it"
+            )
+        self._busy = key
+        try:
+            yield key
+        finally:
+            self._busy = None
+
+    async def ask(self, key: str, kind: Kind) -> Entry | None:
+        """Return what history has of an entry; ``None`` if it has to be made now.
+
+        Raises what :meth:`.history.History.visit` does: a divergence ends the whole run.
+        """
+        entry = self.ask_now(key, kind)
+        run = self.run
+        if entry is not None:
+            run.replayed += 1
+            if run.replayed % REPLAY_TURN == 0:
+                await asyncio.sleep(0)
+        return entry
+
+    def ask_now(self, key: str, kind: Kind) -> Entry | None:
+        """Do what :meth:`ask` does, at once."""
+        with self.run.watched():
+            entry = self.run.history.visit(self.key, key, kind)
+        if entry is None:
+            self.check_live(key, kind)
+        else:
+            self.see(entry)
+            if entry.status is EntryStatus.CANCELLED:
+                raise asyncio.CancelledError
+        return entry
+
+    def check_live(self, key: str = "", kind: str = "") -> None:
+        """Raise ``asyncio.CancelledError`` unless something new may be done (rules 3 and 4)."""
+        if not self.run.is_live or self.scope.is_dead:
+            if not self.scope.is_dead:
+                self.run.refused.append((key, kind))
+            raise asyncio.CancelledError
+
+    def make(self, key: str, kind: Kind, status: EntryStatus, **fields: Any) -> Entry:
+        """Return a new entry that was asked for; it is not put yet."""
+        run = self.run
+        return run.history.make(
+            Entry(
+                run.history.take_seq(),
+                key,
+                kind,
+                status,
+                self.key,
+                run.host.clock.now_ms(),
+                **fields,
+            )
+        )
+
+    def close(self, entry: Entry, status: EntryStatus) -> None:
+        """Give an entry its outcome and put it."""
+        entry.status = status
+        entry.finished_ms = self.run.host.clock.now_ms()
+        entry.due_ms = None
+        self.run.host.put(entry)
+        self.see(entry)
+
+    def see(self, entry: Entry) -> None:
+        """Let the time of the strand be that of an entry."""
+        self.now_ms = max(self.now_ms, entry.finished_ms or entry.created_ms)
+
+    def check_end(self, scope: str) -> None:
+        """Raise unless a scope that has ended asked for all it has (history, rule 4)."""
+        with self.run.watched():
+            self.run.history.check_end(self.key, scope)
+
+    # -- scopes
+
+    def enter(self, scope: Scope) -> None:
+        """Go into a block."""
+        self.scope = scope
+
+    def leave(self, scope: Scope) -> None:
+        """Go out of a block, and of all within it that were left without notice."""
+        current: Scope | None = self.scope
+        while current is not None:
+            if current is scope:
+                assert scope.parent is not None
+                self.scope = scope.parent
+                return
+            current = current.parent
+
+    def claim_block(self, name: str) -> str:
+        """Return the key of a block that has no entry. Raises as :meth:`doing` does."""
+        with self.doing(name) as key:
+            return key
+
+    # -- waiting
+
+    async def wait(self, future: asyncio.Future[Any], due_ms: int | None = None) -> Any:
+        """Wait for ``future``, or until ``due_ms``, when it is given ``None``.
+
+        This is a wait in which the actor may sleep (workflow page, section 16.1).
+        """
+        clock = self.run.host.clock
+        timer = None
+
+        def look() -> None:
+            nonlocal timer
+            assert due_ms is not None
+            left = (due_ms - clock.now_ms()) / 1000
+            if future.done():
+                return
+            if left <= 0:
+                future.set_result(None)
+            else:
+                timer = clock.call_later(min(left, LONGEST_TIMER_S), look)
+
+        if due_ms is not None:
+            look()
+        self.run.park()
+        try:
+            return await future
+        finally:
+            self.run.unpark()
+            if timer is not None:
+                timer.cancel()
+
+    async def committed(self) -> None:
+        """Wait until all that was put is on disk."""
+        self.commits += 1
+        is_shielded, must_finish = self.is_shielded, self.must_finish
+        self.is_shielded = self.must_finish = True
+        try:
+            await self.run.host.committed()
+        finally:
+            self.is_shielded, self.must_finish = is_shielded, must_finish
+        if self.run.is_suspended or (self.scope.is_dead and not is_shielded):
+            raise asyncio.CancelledError
+
+    def cut_off(self, entry: Entry) -> None:
+        """Put that an entry was cancelled, if what ends it is its scope (rule 3)."""
+        if self.scope.is_dead and not self.run.is_suspended:
+            self.close(entry, EntryStatus.CANCELLED)
+
+    # -- ending it from outside
+
+    def cancel(self) -> None:
+        """End what it does, as its scope was cancelled; what is shielded goes on."""
+        if self.task is not None and not self.is_shielded:
+            self.task.cancel()
+
+    def suspend(self) -> None:
+        """End what it waits for; a body that runs and what is put go on to their end."""
+        if self.task is not None and not self.must_finish:
+            self.task.cancel()
+
+    # -- determinism
+
+    def random(self) -> random.Random:
+        """Return the random numbers of the scope."""
+        return self.scope.random(self.run.record.seed)
+
+    def uuid(self) -> uuid.UUID:
+        """Return an id that every replay makes again."""
+        return uuid.UUID(int=self.random().getrandbits(128), version=4)
+
+
+LONGEST_TIMER_S = 3600.0
+"""The clock may be set: nobody waits for longer without a look at it."""
+
+
+def check_unique(names: list[str], what: str) -> None:
+    """Raise ``workflow.duplicate_entry`` if two branches have one name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DuplicateEntry(f"two branches of {what} are called '{name}'")
+        seen.add(name)

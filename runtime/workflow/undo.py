@@ -1,0 +1,259 @@
+"""Undo handlers: what takes back what steps did, when their saga or the run fails.
+
+Rule 1. That a completed step can be undone is stored with it, in the order of completion, with a
+        reference to its handler: what has to be undone is known without running anything again
+        (workflow page, section 13, no. 1).
+Rule 2. A handler that is a method of the actor or a function of a module is found by its name. A
+        closure is given again by the code that is replayed, so it may not be in code that a replay
+        leaves out, as a turn of a loop that is over.
+Rule 3. Handlers run in reverse order of completion, one after the other, with the retries and the
+        time limit of their step. One that fails for good stops the others: `retry` goes on there.
+Rule 4. They run to their end whatever is cancelled meanwhile; a stop of the actor interrupts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import random
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+import msgspec
+
+from ..errors import ActorError
+from ..workflow_errors import UndoFailed, UndoNotAddressable
+from . import keys
+from .bodies import Attempt, positional_count, wants_step
+from .entries import Entry, EntryStatus, UndoMark
+from .failures import record_error, revive_error
+from .history import is_armed
+from .options import StepOptions
+from .values import decode_value, result_annotation
+
+if TYPE_CHECKING:
+    from .run import WorkflowRun
+    from .steps import StepCall
+    from .strand import Strand
+
+_METHOD = "method:"
+
+
+class UndoHandler(msgspec.Struct, frozen=True):
+    """What undoes one step, as the code of this generation gave it."""
+
+    function: Callable[..., Any]
+    step: Callable[..., Any] | None
+    """The function of the step, which says of what type its output is."""
+    arguments: Sequence[Any]
+    options: StepOptions
+
+
+def check_addressable(strand: Strand, key: str, function: Callable[..., Any]) -> None:
+    """Raise ``workflow.undo_not_addressable`` for a handler that could get lost (rule 2)."""
+    scope = strand.scope
+    saga = "" if scope.saga is None else scope.saga.key
+    if scope.is_forgotten_within(saga) and not _reference(strand.run.host.actor, function):
+        raise UndoNotAddressable(
+            f"the undo handler of '{keys.show(key)}' is a closure, and a restart does not run the "
+            "code again that gives it: use a method of the actor or a function of a module"
+        )
+
+
+def arm(call: StepCall) -> None:
+    """Let a step that is being completed be undone."""
+    strand, function = call.strand, call.options.undo
+    assert function is not None
+    saga = strand.scope.saga
+    call.entry.undo = UndoMark(
+        "" if saga is None else saga.key,
+        strand.run.history.take_seq(),
+        _reference(strand.run.host.actor, function),
+    )
+    strand.run.armed[call.key] = call.entry
+    arm_again(call)
+
+
+def arm_again(call: StepCall) -> None:
+    """Remember the handler of a completed step."""
+    function = call.options.undo
+    assert function is not None
+    handler = UndoHandler(function, call.function, call.arguments, call.options)
+    call.strand.run.undo_handlers[call.key] = handler
+
+
+def disarm(strand: Strand, saga: str, outer: str | None) -> None:
+    """Put that what a saga did is not undone any more, or by the saga around it."""
+    for entry in _armed(strand.run, saga):
+        assert entry.undo is not None
+        if outer is None:
+            entry.undo.status = EntryStatus.COMPLETED
+            strand.run.undo_handlers.pop(entry.key, None)
+            strand.run.armed.pop(entry.key, None)
+        else:
+            entry.undo.saga = outer
+        strand.run.host.put(entry)
+
+
+def has_armed(run: WorkflowRun, saga: str) -> bool:
+    """Whether a saga has anything to undo."""
+    return bool(_armed(run, saga))
+
+
+def _armed(run: WorkflowRun, saga: str) -> list[Entry]:
+    """Return what a saga has to undo, the last that was completed first."""
+    found = [
+        entry
+        for entry in run.armed.values()
+        if is_armed(entry) and entry.undo is not None and entry.undo.saga == saga
+    ]
+    return sorted(found, key=_order, reverse=True)
+
+
+def _order(entry: Entry) -> int:
+    return 0 if entry.undo is None else entry.undo.order
+
+
+async def undo_all(strand: Strand, saga: str) -> None:
+    """Undo what a saga did (rules 3 and 4). Raises ``workflow.undo_failed``."""
+    is_shielded, strand.is_shielded = strand.is_shielded, True
+    try:
+        for entry in _armed(strand.run, saga):
+            await _undo(strand, entry)
+    finally:
+        strand.is_shielded = is_shielded
+
+
+async def _undo(strand: Strand, entry: Entry) -> None:
+    handler = strand.run.undo_handlers.get(entry.key) or _handler_by_name(strand.run, entry)
+    mark = entry.undo
+    assert mark is not None
+    while True:
+        if mark.status is EntryStatus.RETRYING and mark.due_ms is not None:
+            await strand.wait(asyncio.get_running_loop().create_future(), mark.due_ms)
+        if strand.run.is_suspended:
+            raise asyncio.CancelledError
+        mark.status, mark.due_ms = EntryStatus.RUNNING, None
+        mark.attempts += 1
+        strand.run.host.put(entry)
+        await strand.committed()
+        try:
+            await _perform(strand, entry, handler)
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # user code must not end the worker
+            await _note_failure(strand, entry, handler.options, error)
+        else:
+            mark.status = EntryStatus.UNDONE
+            mark.finished_ms = strand.run.host.clock.now_ms()
+            strand.run.host.put(entry)
+            return
+
+
+async def _perform(strand: Strand, entry: Entry, handler: UndoHandler) -> None:
+    assert entry.undo is not None
+    attempt = Attempt(
+        strand,
+        entry,
+        number=entry.undo.attempts,
+        seconds=handler.options.timeout,
+        purpose="/undo",
+    )
+    await attempt.perform(handler.function, _arguments(handler, entry))
+
+
+async def _note_failure(
+    strand: Strand, entry: Entry, options: StepOptions, error: BaseException
+) -> None:
+    """Put that a handler failed. Raises ``workflow.undo_failed`` if it was its last attempt."""
+    run, mark = strand.run, entry.undo
+    assert mark is not None
+    mark.error = record_error(error)
+    is_over = mark.attempts > options.retries
+    if is_over:
+        mark.status = EntryStatus.FAILED
+    else:
+        delay = options.backoff.delay(mark.attempts, random.random)
+        mark.status = EntryStatus.RETRYING
+        mark.due_ms = run.host.clock.now_ms() + round(delay * 1000)
+    try:
+        run.host.put(entry)
+    except ActorError as problem:
+        run.host.log.error("state cannot be stored", problem=problem.message)
+        run.host.put(entry)
+    name = keys.show(keys.last_name(entry.key))
+    run.host.log.warning("undo handler failed", step=name, attempt=mark.attempts, exc_info=error)
+    if is_over:
+        await run.reports.undo_failed(name, mark.error)
+        raise UndoFailed.of(step=name, error=revive_error(mark.error)) from error
+
+
+def _arguments(handler: UndoHandler, entry: Entry) -> list[Any]:
+    """Return what a handler takes: the step's output, then its arguments, as many as it wants."""
+    given: list[Any] = [_output(handler, entry), *handler.arguments]
+    most = positional_count(handler.function)
+    if most is None:
+        return given[:1]
+    return given[: max(0, most - wants_step(handler.function))]
+
+
+def _output(handler: UndoHandler, entry: Entry) -> Any:
+    if entry.output is None:
+        return None
+    if handler.step is not None:
+        return decode_value(entry.output, result_annotation(handler.step))
+    return decode_value(entry.output, _first_annotation(handler.function))
+
+
+def _first_annotation(function: Callable[..., Any]) -> Any:
+    parameters = list(inspect.signature(function).parameters.values())[wants_step(function) :]
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError):
+        return Any
+    return hints.get(parameters[0].name, Any) if parameters else Any
+
+
+def _handler_by_name(run: WorkflowRun, entry: Entry) -> UndoHandler:
+    """Return the handler that a step of an earlier generation refers to."""
+    assert entry.undo is not None
+    reference = entry.undo.function
+    try:
+        function = _find(run.host.actor, reference)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UndoFailed.of(step=keys.show(keys.last_name(entry.key)), error=error) from error
+    arguments: Any = () if entry.input is None else decode_value(entry.input, loose=True)
+    given = cast("tuple[Any, ...]", arguments) if isinstance(arguments, tuple) else ()
+    return UndoHandler(function, None, given, StepOptions())
+
+
+def _reference(actor: Any, function: Callable[..., Any]) -> str:
+    """Return under which name a handler is found again, empty if there is none."""
+    if inspect.ismethod(function):
+        name = function.__name__
+        is_actors = function.__self__ is actor and getattr(type(actor), name, None) is not None
+        return _METHOD + name if is_actors else ""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    if module is None or not name or "<" in name:
+        return ""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}:{name}" if found is function else ""
+
+
+def _find(actor: Any, reference: str) -> Callable[..., Any]:
+    """Raises ``ImportError``, ``AttributeError`` or ``ValueError``."""
+    if not reference:
+        raise ValueError("its handler was a closure that the code did not give again")
+    if reference.startswith(_METHOD):
+        method: Callable[..., Any] = getattr(actor, reference.removeprefix(_METHOD))
+        return method
+    module, _, name = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    function: Callable[..., Any] = found
+    return function
