@@ -197,8 +197,8 @@ class _History:
         return {"status": status, "output": None, "error": shown_error}
 
 
-def _items_of(detail: object) -> list[Any]:
-    return cast(list[Any], detail) if isinstance(detail, list) else []
+def _items_of(detail: object) -> list[object]:
+    return cast(list[object], detail) if isinstance(detail, list) else []
 
 
 def _metadata(entry: Entry) -> dict[str, Any]:
