@@ -79,7 +79,7 @@ class ControlledWorkflow(Protocol):
 
 def has_workflow(definition: ActorDefinition) -> bool:
     """Whether actors of a class have a workflow."""
-    return getattr(definition, "workflow", None) is not None
+    return definition.workflow is not None
 
 
 def workflow_of(cell: Cell) -> ControlledWorkflow | None:
