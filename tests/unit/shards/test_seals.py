@@ -155,6 +155,19 @@ async def test_other_actors_are_not_held_up() -> None:
         assert await it.call("add", 1, key="other") == [1]
 
 
+async def test_a_connection_that_came_and_went_is_not_stored() -> None:
+    async with life_of(It) as it:
+        seal = await sealed(it)
+        client = it.gateway.open("it")
+        await turns()
+        client.leave()
+        await turns()
+        seal.lift()
+        await it.call("add", 1)
+        (row,) = it.store.disk.actors.values()
+        assert list(row.connections) == []
+
+
 async def test_whoever_waits_for_a_commit_waits_for_the_seal() -> None:
     async with life_of(It) as it:
         seal = await sealed(it)
@@ -191,6 +204,32 @@ async def test_what_may_wait_for_its_interval_is_not_stored_during_it() -> None:
         await reply
         await it.cell.wait_committed()
         assert stored(it) == [1, 2]
+
+
+async def test_a_state_whose_commit_failed_does_not_come_back_over_a_later_one() -> None:
+    async with life_of(Loose) as it:
+        await it.call("get")
+        it.store.hold_commits()
+        it.store.fail_next_commit()
+        await it.call("add", 1)
+        await it.pass_time(6)
+        seal = Seal(it.cell)
+        it.send("add", 2)
+        await turns()
+        it.store.release_commits()
+        await turns()
+        seal.lift()
+        await it.pass_time(6)
+        assert stored(it) == [1, 2]
+
+
+async def test_what_an_actor_changed_that_is_being_deleted_is_forgotten() -> None:
+    async with life_of(It) as it:
+        seal = await sealed(it)
+        it.send("add", 1)
+        await turns()
+        it.cell.shard.withdraw(it.cell)
+        assert not seal.writes
 
 
 # -- lifted
@@ -272,8 +311,9 @@ async def test_messages_sent_during_it_count_as_fresh_until_they_are_on_disk() -
         during = storage.insert("orders", b"1")
         it.store.hold_commits()
         seal.lift()
-        await turns()  # on its way
-        storage.insert("orders", b"2")
+        storage.insert("orders", b"2")  # into the same batch
+        await turns()  # which is on its way
+        storage.insert("orders", b"3")
         assert storage.is_fresh([during])
         it.store.release_commits()
         await it.cell.wait_committed()
