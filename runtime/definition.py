@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,10 +31,8 @@ from .protocol.kinds import kind_of
 from .signature import Parameters, check_is_convertible, result_type_of
 from .state_codec import StateCodec, StateTracker
 from .state_guard import guard_class
-from .workflow.guard import WORKFLOW_MARK, guard_workflow_class, has_guard
-
-if TYPE_CHECKING:
-    from .workflow.declaration import WorkflowDefinition
+from .workflow.declaration import is_workflow, read_workflow
+from .workflow.guard import guard_workflow_class, has_guard
 
 HOOKS = frozenset(
     {
@@ -177,7 +175,7 @@ class ActorDefinition:
         self.actions = _read_actions(cls, body, self.settings)
         self.events = {event.wire_name: event for event in _members(cls, Event).values()}
         self.queues = {queue.wire_name: queue for queue in _members(cls, Queue).values()}
-        self.workflow = _read_workflow(cls)
+        self.workflow = read_workflow(cls)
         self._check_declared_types()
         database = getattr(cls, "db", None)
         self.database: Database | None = database if isinstance(database, Database) else None
@@ -256,21 +254,8 @@ def read_class(cls: type[Any], rename: str | None) -> None:
         )
     if hasattr(cls, "on_state_change"):
         guard_class(cls)
-    if _is_workflow(getattr(cls, "run", None)):
+    if is_workflow(getattr(cls, "run", None)):
         guard_workflow_class(cls)
-
-
-def _is_workflow(run: object) -> bool:
-    return hasattr(run, WORKFLOW_MARK)
-
-
-def _read_workflow(cls: type[Any]) -> WorkflowDefinition | None:
-    """Return what the class says of its workflow; the engine is imported only for one."""
-    if not _is_workflow(getattr(cls, "run", None)):
-        return None
-    from .workflow.declaration import read_workflow
-
-    return read_workflow(cls)
 
 
 def _runs_later(method: object) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..clock import Timer
 from . import keys
+from .callables import plain, runs_on_loop, takes
 from .entries import Entry
 from .step import Step, StepScope
 
@@ -117,25 +118,10 @@ def bind(
     return functools.partial(function, *given, *arguments)
 
 
-def runs_on_loop(function: Callable[..., Any]) -> bool:
-    """Whether a call of ``function`` only makes something that is awaited."""
-    return _runs_on_loop(_plain(function))
-
-
-@functools.lru_cache(maxsize=2048)
-def _runs_on_loop(function: Callable[..., Any]) -> bool:
-    target = function
-    while isinstance(target, functools.partial):
-        target = target.func
-    if inspect.iscoroutinefunction(target):
-        return True
-    return inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004 - its method
-
-
 def wants_step(function: Callable[..., Any]) -> bool:
     """Whether the first parameter is annotated as :class:`Step`."""
     is_method = inspect.ismethod(function)
-    return _wants_step(_plain(function), is_method)
+    return _wants_step(plain(function), is_method)
 
 
 @functools.lru_cache(maxsize=2048)
@@ -152,28 +138,5 @@ def _wants_step(function: Callable[..., Any], is_method: bool) -> bool:
             annotation = get_type_hints(function).get(parameters[0].name, annotation)
         except (NameError, TypeError):
             # Another annotation cannot be resolved; this one says enough by itself.
-            return annotation.rpartition(".")[2] == "Step"
+            return bool(annotation.rpartition(".")[2] == "Step")
     return annotation is Step
-
-
-def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether ``function`` can be called with so many positional arguments."""
-    most = positional_count(function)
-    return most is None or most >= count
-
-
-def positional_count(function: Callable[..., Any]) -> int | None:
-    """Return how many positional arguments ``function`` takes at most, ``None`` for any number."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
-        return None
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(each.kind in positional for each in parameters)
-
-
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function of a method, so that what is cached holds no actor."""
-    return getattr(function, "__func__", function)

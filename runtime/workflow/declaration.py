@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 import msgspec
 
 from ..declarations import DefinitionError
-from .bodies import positional_count
+from .callables import positional_count
 from .guard import WORKFLOW_MARK
 
 ERROR_HOOK = "on_workflow_error"

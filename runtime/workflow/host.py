@@ -3,6 +3,8 @@
 Rule 1. What is put is in the shard's batch, together with the state that the actor has reached:
         all that is put without an ``await`` in between is one commit.
 Rule 2. Putting waits for nothing. Code with an effect runs only after :meth:`Host.committed`.
+Rule 3. Once the actor has left memory, putting raises ``asyncio.CancelledError``: the workflow goes
+        on from what is stored, elsewhere.
 """
 
 from __future__ import annotations
@@ -147,8 +149,7 @@ class Host(Protocol):
     def put(self, *entries: Entry) -> None:
         """Store entries as they are now, with the state that the actor has reached.
 
-        Raises ``actor.state_not_serializable``, having stored nothing, and
-        ``storage.unavailable``.
+        Raises ``actor.state_not_serializable``, having stored nothing.
         """
         ...
 
@@ -158,6 +159,11 @@ class Host(Protocol):
 
     def put_run(self, run: Run) -> None:
         """Store the run as it is now."""
+        ...
+
+    def forget_checkpoint(self, entry: Entry) -> None:
+        """Let the actor's database forget the checkpoint of an entry that was put, once that is
+        on disk."""
         ...
 
     async def committed(self) -> None:

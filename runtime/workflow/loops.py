@@ -11,7 +11,7 @@ Rule 3. ``turn.stop(value)`` makes the turn the last, and ``value`` the result. 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from . import keys
 from .entries import Entry, EntryStatus, Kind
@@ -141,11 +141,12 @@ class Turns(Generic[State]):
         if entry is None:
             await self._give_way()
             strand.check_live(key, Kind.TURN)
-            image, state = _stored(self._state, f"state of loop '{self._name}'")
+            image, copy = _stored(self._state, f"state of loop '{self._name}'")
+            state = cast(State, copy)
             entry = strand.make(key, Kind.TURN, EntryStatus.RUNNING, output=image)
             strand.run.host.put(entry)
         else:
-            state: Any = None if entry.output is None else decode_value(entry.output)
+            state = cast(State, None if entry.output is None else decode_value(entry.output))
         strand.see(entry)
         self._turn_entry = entry
         turn: Turn[State] = Turn(index, state)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..awaiting import result_of
-from ..errors import StateNotSerializable, StorageUnavailable
+from ..errors import StateNotSerializable
 from ..workflow_errors import Diverged, FirstFailed, GatherFailed, StepFailed, UndoFailed
 from .context import Workflow
 from .entries import ENDED, Entry, EntryStatus, Kind, Run, RunStatus, decode_messages, encode_record
@@ -191,9 +191,6 @@ class WorkflowRun:
     async def _follow(self) -> None:
         try:
             await self._play()
-        except StorageUnavailable:
-            # The actor has left memory: the next generation goes on from what is stored.
-            self.is_suspended = True
         except asyncio.CancelledError:
             if not self.is_suspended:
                 self.host.log.error("workflow was cancelled by nobody who may")
@@ -209,7 +206,7 @@ class WorkflowRun:
             output = await result_of(self._function(self.host.actor, Workflow(self.root)))
             self.root.scope = self.root.outermost
             self.root.check_end("")
-        except (GeneratorExit, StorageUnavailable):
+        except GeneratorExit:
             raise
         except BaseException as raised:  # user code must not end the worker
             error = raised

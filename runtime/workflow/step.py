@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actor import Actor
 from ..workflow_errors import OutsideStep
+from .loop_calls import call_on_loop
 from .values import decode_value, encode_arguments
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class StepScope:
         self.is_open = True
         """Whether the workflow still wants what the body does."""
         self.workflow_scope = self
+        self._loop = asyncio.get_running_loop()
+
+    def on_loop(self, call: Callable[[], Any]) -> Any:
+        """Return what ``call`` returns on the loop, also from the thread of a plain body."""
+        return call_on_loop(self._loop, call, lambda: self.is_open)
 
 
 class Step:
@@ -106,6 +112,7 @@ class Step:
 
     @state.setter
     def state(self, value: Any) -> None:
+        """Replace the state whole."""
         actor = self._check("state")
         if self._scope.draft is None:
             actor.state = value

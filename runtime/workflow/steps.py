@@ -18,7 +18,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ActorError, StateNotSerializable, StorageUnavailable
+from ..errors import StateNotSerializable
 from ..workflow_errors import EntryInProgress, Fatal, OutputNotSerializable, StepFailed, Undo
 from . import keys
 from .bodies import Attempt, AttemptTimedOut
@@ -26,7 +26,13 @@ from .entries import Entry, EntryStatus, Kind
 from .failures import record_error, revive_error
 from .options import StepOptions
 from .undo import arm, arm_again, check_addressable
-from .values import decode_value, encode_arguments, result_annotation, round_trip
+from .values import (
+    MAX_SHOWN_BYTES,
+    decode_value,
+    encode_arguments,
+    result_annotation,
+    round_trip,
+)
 
 if TYPE_CHECKING:
     from .strand import Strand
@@ -101,7 +107,9 @@ async def run_step(
             check_addressable(strand, key, options.undo)
         entry = await strand.ask(key, kind)
         if entry is None:
-            given = encode_arguments(tuple(arguments))
+            # What undoes it may need them after a restart, whatever their size.
+            limit = MAX_SHOWN_BYTES if options.undo is None else None
+            given = encode_arguments(tuple(arguments), limit=limit)
             entry = strand.make(key, kind, EntryStatus.RUNNING, input=given)
         call.entry = entry
         if entry.status is EntryStatus.COMPLETED:
@@ -137,10 +145,6 @@ async def _attempt_until_over(call: StepCall, perform: Performer) -> Any:
             if entry.status is EntryStatus.FAILED:
                 raise
             await _note_failure(call, error)
-        except StorageUnavailable:
-            # Whoever is told of it has lost its actor: nothing of this is stored or reported.
-            strand.check_live(call.key)
-            raise
         except BaseException as error:  # user code must not end the worker
             await _note_failure(call, error)
 
@@ -173,7 +177,7 @@ def _take_back(call: StepCall) -> None:
         entry.due_ms = call.strand.run.host.clock.now_ms()
         try:
             call.strand.run.host.put(entry)
-        except ActorError:
+        except StateNotSerializable:
             call.strand.run.host.log.warning("step cut off without a note", step=call.name)
 
 

@@ -70,6 +70,7 @@ async def _run_body(call: StepCall, transaction: StepTransaction | None) -> Any:
     must_finish, strand.must_finish = strand.must_finish, True
     try:
         await draft.publish(commit, lambda: close_completed(call, image))
+        strand.run.host.forget_checkpoint(entry)
     finally:
         strand.is_shielded, strand.must_finish = is_shielded, must_finish
     return result

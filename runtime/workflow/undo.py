@@ -14,10 +14,8 @@ Rule 4. They run to their end whatever is cancelled meanwhile; a stop of the act
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import random
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
@@ -26,11 +24,13 @@ import msgspec
 from ..errors import ActorError
 from ..workflow_errors import UndoFailed, UndoNotAddressable
 from . import keys
-from .bodies import Attempt, positional_count, wants_step
+from .bodies import Attempt, wants_step
+from .callables import positional_count
 from .entries import Entry, EntryStatus, UndoMark
-from .failures import record_error, revive_error
+from .failures import as_recorded
 from .history import is_armed
 from .options import StepOptions
+from .references import find, is_findable, reference_of
 from .values import decode_value, result_annotation
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ async def _note_failure(
     """Put that a handler failed. Raises ``workflow.undo_failed`` if it was its last attempt."""
     run, mark = strand.run, entry.undo
     assert mark is not None
-    mark.error = record_error(error)
+    mark.error, revived = as_recorded(error)
     is_over = mark.attempts > options.retries
     if is_over:
         mark.status = EntryStatus.FAILED
@@ -187,7 +187,7 @@ async def _note_failure(
     run.host.log.warning("undo handler failed", step=name, attempt=mark.attempts, exc_info=error)
     if is_over:
         await run.reports.undo_failed(name, mark.error)
-        raise UndoFailed.of(step=name, error=revive_error(mark.error)) from error
+        raise UndoFailed.of(step=name, error=revived) from error
 
 
 def _arguments(handler: UndoHandler, entry: Entry) -> list[Any]:
@@ -222,38 +222,28 @@ def _handler_by_name(run: WorkflowRun, entry: Entry) -> UndoHandler:
     reference = entry.undo.function
     try:
         function = _find(run.host.actor, reference)
-    except (ImportError, AttributeError, ValueError) as error:
+    except LookupError as error:
         raise UndoFailed.of(step=keys.show(keys.last_name(entry.key)), error=error) from error
-    arguments: Any = () if entry.input is None else decode_value(entry.input, loose=True)
-    given = cast("tuple[Any, ...]", arguments) if isinstance(arguments, tuple) else ()
-    return UndoHandler(function, None, given, StepOptions())
+    arguments: Any = () if entry.input is None else decode_value(entry.input)
+    return UndoHandler(function, None, list(arguments), StepOptions())
 
 
 def _reference(actor: Any, function: Callable[..., Any]) -> str:
     """Return under which name a handler is found again, empty if there is none."""
     if inspect.ismethod(function):
         name = function.__name__
-        is_actors = function.__self__ is actor and getattr(type(actor), name, None) is not None
+        is_actors = function.__self__ is actor and hasattr(actor, name)
         return _METHOD + name if is_actors else ""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if module is None or not name or "<" in name:
-        return ""
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return f"{module}:{name}" if found is function else ""
+    return reference_of(function) if is_findable(function) else ""
 
 
 def _find(actor: Any, reference: str) -> Callable[..., Any]:
-    """Raises ``ImportError``, ``AttributeError`` or ``ValueError``."""
+    """Return the handler of that name. Raises ``LookupError``."""
     if not reference:
-        raise ValueError("its handler was a closure that the code did not give again")
-    if reference.startswith(_METHOD):
-        method: Callable[..., Any] = getattr(actor, reference.removeprefix(_METHOD))
-        return method
-    module, _, name = reference.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    function: Callable[..., Any] = found
-    return function
+        raise LookupError("its handler was a closure that the code did not give again")
+    if not reference.startswith(_METHOD):
+        return cast("Callable[..., Any]", find(reference))
+    method = getattr(actor, reference.removeprefix(_METHOD), None)
+    if method is None:
+        raise LookupError(f"the actor has no method for {reference}")
+    return cast("Callable[..., Any]", method)

@@ -8,7 +8,8 @@ Rule 2. That a workflow is *live*, so that its actor is to be awake, is stored w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from stator.runtime.actor import Actor
@@ -70,17 +71,19 @@ class CellHost:
     def put(self, *entries: Entry) -> None:
         """Store entries with the state; tell ``on_state_change`` of it."""
         cell = self._cell
-        cell.shard.capture(cell, urgent=True)
-        for entry in entries:
-            cell.shard.put_entry(cell, entry.seq, encode_record(entry))
-        if not self._is_stored_live:
-            self.put_run(self.record)
+        with _going_on_elsewhere():
+            cell.shard.capture(cell, urgent=True)
+            for entry in entries:
+                cell.shard.put_entry(cell, entry.seq, encode_record(entry))
+            if not self._is_stored_live:
+                self.put_run(self.record)
         cell.shard.tell(cell)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Remove entries."""
-        for entry in entries:
-            self._cell.shard.remove_entry(self._cell, entry.seq)
+        with _going_on_elsewhere():
+            for entry in entries:
+                self._cell.shard.remove_entry(self._cell, entry.seq)
 
     def put_run(self, run: Run) -> None:
         """Store the run; one that has not ended is live from here on (rule 2)."""
@@ -91,7 +94,8 @@ class CellHost:
         cell = self._cell
         self._is_stored_live = is_live
         image = encode_record(run)
-        cell.shard.write(PutRun(cell.row.pk, run.status, due_ms, is_live, image), cell)
+        with _going_on_elsewhere():
+            cell.shard.write(PutRun(cell.row.pk, run.status, due_ms, is_live, image), cell)
         if due_ms is not None:
             cell.shard.alarm.note(due_ms)
 
@@ -102,10 +106,20 @@ class CellHost:
 
     async def committed(self) -> None:
         """Return once all that was put is on disk; see ``Host.committed``."""
-        try:
+        with _going_on_elsewhere():
             await self._cell.wait_committed()
-        except StorageUnavailable as error:
-            raise asyncio.CancelledError from error
+
+    def forget_checkpoint(self, entry: Entry) -> None:
+        """Let the database forget a checkpoint once the shard has its entry."""
+        database, batch, seq = self._cell.database, self._cell.batch, entry.seq
+        if database is None:
+            return
+        if batch is None:
+            database.forget_checkpoint(seq)
+        else:
+            batch.wait().add_done_callback(
+                lambda stored: None if stored.exception() else database.forget_checkpoint(seq)
+            )
 
     # -- running
 
@@ -129,3 +143,12 @@ class CellHost:
         if database is None:
             return None
         return await database.open_step_transaction(seconds or TRANSACTION_S)
+
+
+@contextmanager
+def _going_on_elsewhere() -> Generator[None]:
+    """End the code of a workflow whose actor has left memory (``host.py``, rule 3)."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        raise asyncio.CancelledError from error

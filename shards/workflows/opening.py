@@ -36,7 +36,10 @@ async def open_workflow(cell: Cell) -> None:
 
 async def _repair(cell: Cell, stored: StoredWorkflow) -> None:
     cell.database = cell.shard.open_database(cell)
-    changed, state = repair(stored, await cell.database.read_checkpoints())
+    checkpoints = await cell.database.read_checkpoints()
+    changed, state = repair(stored, checkpoints)
+    for stale in {each.seq for each in checkpoints} - {entry.seq for entry in changed}:
+        cell.database.forget_checkpoint(stale)
     for entry in changed:
         cell.shard.put_entry(cell, entry.seq, encode_record(entry))
         cell.log.info("step was committed before a crash", step=entry.key)

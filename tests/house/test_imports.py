@@ -92,6 +92,8 @@ PURE = [
     "runtime/state_guard.py",
     "runtime/views.py",
     "runtime/workflow/backoff.py",
+    "runtime/workflow/callables.py",
+    "runtime/workflow/declaration.py",
     "runtime/workflow/guard.py",
     "runtime/workflow/keys.py",
     "runtime/workflow/references.py",
