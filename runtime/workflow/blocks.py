@@ -56,8 +56,10 @@ class TimeoutBlock:
         with strand.doing(self._name) as key:
             entry = await strand.ask(key, Kind.TIMEOUT)
             if entry is None:
-                due_ms = strand.run.host.clock.now_ms() + round(self._seconds * 1000)
-                entry = strand.make(key, Kind.TIMEOUT, EntryStatus.WAITING, due_ms=due_ms)
+                entry = strand.make(key, Kind.TIMEOUT, EntryStatus.WAITING)
+            if entry.status is EntryStatus.WAITING and entry.due_ms is None:
+                # It is new, or a fork went back into it.
+                entry.due_ms = strand.run.host.clock.now_ms() + round(self._seconds * 1000)
                 strand.run.host.put(entry)
         self._entry = entry
         self._scope = Scope(key, strand.scope)

@@ -46,7 +46,7 @@ class Branches:
         self._waiting: list[tuple[str, Branch]] = []
         self._strands: dict[str, Strand] = {}
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._left = 0
+        self._left = self._count = 0
         self.results: dict[str, Any] = {}
         self.errors: dict[str, BaseException] = {}
         self.winner: str | None = None
@@ -56,7 +56,7 @@ class Branches:
         """Run all of them, at most so many at a time. Raises ``asyncio.CancelledError``."""
         if not branches:
             return
-        self._left = len(branches)
+        self._left = self._count = len(branches)
         self._waiting = list(branches.items())[::-1]
         for _ in range(min(len(branches), concurrency or len(branches))):
             self._start(*self._waiting.pop())
@@ -114,20 +114,26 @@ class Branches:
                 strand.outermost.is_cancelled = True
                 strand.cancel()
 
+    @property
+    def _has_all(self) -> bool:
+        """Whether no branch was cut off, other than by the winner."""
+        known = len(self.results) + len(self.errors)
+        return self.winner is not None or known == self._count
+
     async def _join(self) -> None:
         """Wait until all branches have ended, also if this is cancelled meanwhile."""
         strand = self._strand
-        cancelled: asyncio.CancelledError | None = None
+        cancels = 0
         must_finish, strand.must_finish = strand.must_finish, True
         strand.run.park()
         try:
             while not self._ended.done():
                 try:
                     await asyncio.shield(self._ended)
-                except asyncio.CancelledError as error:
+                except asyncio.CancelledError:
                     if strand.run.is_abandoned:
                         raise
-                    cancelled = error
+                    cancels += 1
                     for branch in self._strands.values():
                         branch.cancel()
         finally:
@@ -135,9 +141,11 @@ class Branches:
             if not self._ended.done():
                 self._ended.cancel()
                 strand.run.unpark()
-        if cancelled is not None:
-            raise cancelled
-        if not strand.run.is_live or strand.scope.is_dead:
+        if self._has_all:
+            # As in a replay, which knows the outcome of all: what comes next is refused.
+            for _ in range(cancels):
+                _uncancel(strand)
+        else:
             raise asyncio.CancelledError
 
 
@@ -234,6 +242,11 @@ async def _open(strand: Strand, key: str, kind: Kind, branches: Mapping[str, Bra
             had, has = (f"{kind} of {', '.join(each)}" for each in (entry.detail, names))
             raise Diverged.between((key, had), (key, has))
     return entry
+
+
+def _uncancel(strand: Strand) -> None:
+    if strand.task is not None:
+        strand.task.uncancel()
 
 
 def _cut_off(strand: Strand, entry: Entry) -> None:

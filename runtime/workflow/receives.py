@@ -118,7 +118,7 @@ class _Received:
             strand.check_live(self._entry.key, Kind.RECEIVE)
             strand.run.host.inbox.complete(stored.row(), reply)
             self._close(stored, EntryStatus.COMPLETED)
-            await strand.committed()
+            await strand.committed(is_done=True)
 
     def release(self, stored: StoredMessage) -> None:
         """Let a message go back, unless it stays open for the next generation (rule 3)."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..workflow_errors import UndoFailed
+from ..workflow_errors import Diverged, UndoFailed
 from .entries import Entry, EntryStatus, Kind
 from .failures import record_error, revive_error
 from .strand import Scope, Strand
@@ -20,6 +20,9 @@ from .undo import disarm, undo_all
 
 if TYPE_CHECKING:
     from .context import Workflow
+
+
+_UNDOING = (EntryStatus.UNDOING, EntryStatus.UNDONE, EntryStatus.FAILED)
 
 
 class Saga:
@@ -67,6 +70,10 @@ class Saga:
         strand.leave(scope)
         if error is None:
             strand.check_end(scope.key)
+            if entry.status in _UNDOING:
+                with strand.run.watched():
+                    history = (entry.key, f"{entry.kind} that failed")
+                    raise Diverged.between(history, (entry.key, f"{entry.kind} that went well"))
             if entry.status is not EntryStatus.COMPLETED:
                 outer = strand.scope.saga
                 disarm(strand, scope.key, None if outer is None else outer.key)

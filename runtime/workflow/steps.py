@@ -188,7 +188,7 @@ async def perform_step(call: StepCall) -> Any:
     output = await attempt.perform(call.function, call.arguments)
     result = complete(call, output)
     if not options.log_start and not options.buffered:
-        await strand.committed()
+        await strand.committed(is_done=True)
     return result
 
 

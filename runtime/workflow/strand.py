@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .run import WorkflowRun
     from .sagas import Saga
 
+_ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST})
+"""Kinds whose branches a replay runs whatever became of the whole."""
+
 REPLAY_TURN = 200
 """So many entries are replayed before others have their turn of the event loop."""
 
@@ -144,7 +147,7 @@ class Strand:
             self.check_live(key, kind)
         else:
             self.see(entry)
-            if entry.status is EntryStatus.CANCELLED:
+            if entry.status is EntryStatus.CANCELLED and kind not in _ALWAYS_PLAYED:
                 raise asyncio.CancelledError
         return entry
 
@@ -203,11 +206,6 @@ class Strand:
                 return
             current = current.parent
 
-    def claim_block(self, name: str) -> str:
-        """Return the key of a block that has no entry. Raises as :meth:`doing` does."""
-        with self.doing(name) as key:
-            return key
-
     # -- waiting
 
     async def wait(self, future: asyncio.Future[Any], due_ms: int | None = None) -> Any:
@@ -239,8 +237,12 @@ class Strand:
             if timer is not None:
                 timer.cancel()
 
-    async def committed(self) -> None:
-        """Wait until all that was put is on disk."""
+    async def committed(self, *, is_done: bool = False) -> None:
+        """Wait until all that was put is on disk.
+
+        Raises ``asyncio.CancelledError`` if the scope was cancelled meanwhile, unless what was put
+        ``is_done``: a replay returns that, too.
+        """
         self.commits += 1
         is_shielded, must_finish = self.is_shielded, self.must_finish
         self.is_shielded = self.must_finish = True
@@ -248,7 +250,9 @@ class Strand:
             await self.run.host.committed()
         finally:
             self.is_shielded, self.must_finish = is_shielded, must_finish
-        if self.run.is_suspended or (self.scope.is_dead and not is_shielded):
+        if is_done or is_shielded:
+            return
+        if self.run.is_suspended or self.scope.is_dead:
             raise asyncio.CancelledError
 
     def cut_off(self, entry: Entry) -> None:

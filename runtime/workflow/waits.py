@@ -72,6 +72,8 @@ class Promise:
                 else:
                     self._run.host.put(entry)
         self._entry = entry
+        self._awaited: dict[str, int] = {}
+        """How often each strand has awaited it."""
 
     @property
     def id(self) -> str:
@@ -90,18 +92,31 @@ class Promise:
         strand = CURRENT.get()
         assert strand is not None, "a promise is awaited in the code of its workflow"
         entry = self._entry
+        number = self._awaited.get(strand.key, 0)
+        self._awaited[strand.key] = number + 1
+        if [strand.key, number] in (entry.detail or ()):
+            raise asyncio.CancelledError  # its value came after this had been cut off
         if entry.status is not EntryStatus.COMPLETED:
             with strand.doing("awaiting " + keys.last_name(entry.key)):
                 strand.check_live(entry.key, Kind.PROMISE)
-                future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-                waiting = self._run.promises.setdefault(entry.key, [])
-                waiting.append(future)
-                try:
-                    await strand.wait(future)
-                finally:
-                    waiting.remove(future)
+                await self._resolved(strand, number)
         strand.see(entry)
         return None if entry.output is None else decode_value(entry.output)
+
+    async def _resolved(self, strand: Strand, number: int) -> None:
+        entry = self._entry
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        waiting = self._run.promises.setdefault(entry.key, [])
+        waiting.append(future)
+        try:
+            await strand.wait(future)
+        except asyncio.CancelledError:
+            if strand.scope.is_dead and not self._run.is_suspended:
+                entry.detail = [*(entry.detail or ()), [strand.key, number]]
+                self._run.host.put(entry)
+            raise
+        finally:
+            waiting.remove(future)
 
 
 def resolve_promise(strand: Strand, history: History, name: str, image: bytes | None) -> None:

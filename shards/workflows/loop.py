@@ -274,7 +274,11 @@ class WorkflowLoop:
         record.finished_ms = record.output = record.error = None
         record.causes = []
         self._host.put_run(record)
-        self._play(History(sorted(kept, key=lambda entry: entry.seq), next_seq))
+        history = History(sorted(kept, key=lambda entry: entry.seq), next_seq)
+        if self._cell.is_aborted:
+            self._is_cut_off = True  # the next generation plays it
+        else:
+            self._play(history)
         await self._cell.wait_committed()
 
 
