@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -21,8 +21,10 @@ from .keys import Key, normalize_key
 from .protocol.queue import QueueSendRequest, QueueSendResponse
 from .publication import QueueOutcome, Seconds, make_message, outcome_of
 from .signature import convert_result, result_type_of
-from .workflow_control import Verb, VerbArguments
-from .workflow_handle import WorkflowHandle
+
+if TYPE_CHECKING:
+    from .workflow_control import Verb, VerbArguments
+    from .workflow_handle import WorkflowHandle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -190,6 +192,8 @@ class ActorHandle:
 
         An action that is called so as well is ``call("workflow")``.
         """
+        from .workflow_handle import WorkflowHandle  # a worker starts without it
+
         return WorkflowHandle(_Control(self._transport, self._address))
 
     async def resolve(self) -> str:

@@ -28,13 +28,14 @@ from stator.runtime.workflow_control import (
     VerbArguments,
 )
 from stator.runtime.workflow_errors import NoWorkflow
-from stator.runtime.workflow_handle import WorkflowHandle
 
 from ..batch import ReplyPort
 from ..lifecycle import Status
 from ..refusals import refusal_of, refuse
 
 if TYPE_CHECKING:
+    from stator.runtime.workflow_handle import WorkflowHandle
+
     from ..cell import Cell
 
 MAX_ANSWER_BYTES = MAX_FRAME_BYTES - 65_536
@@ -191,6 +192,8 @@ async def _act(workflow: ControlledWorkflow, verb: Verb, arguments: VerbArgument
 
 def handle_of(cell: Cell) -> WorkflowHandle:
     """Return ``self.workflow`` of an actor."""
+    from stator.runtime.workflow_handle import WorkflowHandle  # for those who ask
+
     return WorkflowHandle(LocalAsker(cell))
 
 
