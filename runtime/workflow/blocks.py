@@ -79,17 +79,21 @@ class TimeoutBlock:
         if self._timer is not None:
             self._timer.cancel()
         strand.leave(scope)
-        if not strand.run.is_live or strand.scope.is_dead:
+        if not strand.run.is_playing:
             return
-        if scope.is_cancelled and (error is None or isinstance(error, asyncio.CancelledError)):
-            if entry.status is EntryStatus.WAITING:
+        is_over = entry.status is EntryStatus.EXPIRED
+        may_close = entry.status is EntryStatus.WAITING and strand.run.is_live
+        may_close = may_close and not strand.scope.is_dead
+        is_cut_off = scope.is_cancelled and (is_over or may_close)
+        if is_cut_off and (error is None or isinstance(error, asyncio.CancelledError)):
+            if not is_over:
                 strand.close(entry, EntryStatus.EXPIRED)
                 assert strand.task is not None
                 strand.task.uncancel()
             raise TimeoutError(f"'{self._name}' was not done within {self._seconds:g} s")
         if error is None:
             strand.check_end(scope.key)
-        if entry.status is EntryStatus.WAITING:
+        if may_close:
             strand.close(entry, EntryStatus.COMPLETED)
 
     def _look(self) -> None:

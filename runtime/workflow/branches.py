@@ -46,7 +46,7 @@ class Branches:
         self._waiting: list[tuple[str, Branch]] = []
         self._strands: dict[str, Strand] = {}
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._left = self._count = 0
+        self._count = self._running = 0
         self.results: dict[str, Any] = {}
         self.errors: dict[str, BaseException] = {}
         self.winner: str | None = None
@@ -56,7 +56,7 @@ class Branches:
         """Run all of them, at most so many at a time. Raises ``asyncio.CancelledError``."""
         if not branches:
             return
-        self._left = self._count = len(branches)
+        self._count = len(branches)
         self._waiting = list(branches.items())[::-1]
         for _ in range(min(len(branches), concurrency or len(branches))):
             self._start(*self._waiting.pop())
@@ -67,6 +67,7 @@ class Branches:
         scope = Scope(keys.join(self._key, name), parent.scope, forgets=self._is_race)
         strand = Strand(parent.run, scope, now_ms=parent.now_ms)
         self._strands[name] = strand
+        self._running += 1
         parent.run.add(strand)
         token = CURRENT.set(strand)
         try:
@@ -74,7 +75,7 @@ class Branches:
         finally:
             CURRENT.reset(token)
         # Not in `_follow`: a task that is cancelled before its first step runs none of it.
-        strand.task.add_done_callback(lambda _: self._on_end(strand))
+        strand.task.add_done_callback(lambda _: self._on_end(name, strand))
 
     async def _follow(self, name: str, branch: Branch, strand: Strand) -> None:
         run = strand.run
@@ -94,19 +95,20 @@ class Branches:
                 self.winner = name
                 self._cancel_losers()
 
-    def _on_end(self, strand: Strand) -> None:
-        self._left -= 1
-        parent = self._strand
-        is_live = parent.run.is_live and not parent.scope.is_dead
-        if self._waiting and is_live and self.winner is None:
+    def _on_end(self, name: str, strand: Strand) -> None:
+        """Let the next one begin, in the place of a branch that came to its end.
+
+        One that was cut off keeps its place: a replay plays the branches that had begun, no more.
+        """
+        self._running -= 1
+        run = self._strand.run
+        has_ended = name in self.results or name in self.errors
+        if self._waiting and has_ended and self.winner is None and run.is_playing:
             self._start(*self._waiting.pop())
-        elif self._waiting:
-            self._left -= len(self._waiting)
-            self._waiting.clear()
-        if self._left == 0 and not self._ended.done():
-            parent.run.unpark()
+        if self._running == 0 and not self._ended.done():
+            run.unpark()
             self._ended.set_result(None)
-        parent.run.discard(strand)
+        run.discard(strand)
 
     def _cancel_losers(self) -> None:
         for name, strand in self._strands.items():

@@ -85,7 +85,12 @@ class WorkflowRun:
     @property
     def is_live(self) -> bool:
         """Whether something new may be done."""
-        return not (self.is_suspended or self.is_frozen or self.divergence is not None)
+        return self.is_playing and not self.is_frozen
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether its code goes on, be it only through history."""
+        return not self.is_suspended and self.divergence is None
 
     @property
     def is_resting(self) -> bool:

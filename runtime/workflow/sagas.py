@@ -78,13 +78,16 @@ class Saga:
                 outer = strand.scope.saga
                 disarm(strand, scope.key, None if outer is None else outer.key)
                 strand.close(entry, EntryStatus.COMPLETED)
-        elif isinstance(error, GeneratorExit) or not strand.run.is_live:
+        elif isinstance(error, GeneratorExit) or not strand.run.is_playing:
             pass  # its actor leaves memory: it goes on in the next generation
         elif entry.status is EntryStatus.FAILED:
             assert entry.error is not None
             raise revive_error(entry.error) from error
         elif entry.status is not EntryStatus.UNDONE:
-            await self._undo(entry, error)
+            if strand.run.is_live:
+                await self._undo(entry, error)
+            elif not isinstance(error, asyncio.CancelledError):
+                strand.check_live(entry.key, Kind.SAGA)
 
     async def _undo(self, entry: Entry, error: BaseException) -> None:
         strand = self._strand

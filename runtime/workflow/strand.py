@@ -132,11 +132,8 @@ class Strand:
         Raises what :meth:`.history.History.visit` does: a divergence ends the whole run.
         """
         entry = self.ask_now(key, kind)
-        run = self.run
-        if entry is not None:
-            run.replayed += 1
-            if run.replayed % REPLAY_TURN == 0:
-                await asyncio.sleep(0)
+        if entry is not None and self.run.replayed % REPLAY_TURN == 0:
+            await asyncio.sleep(0)
         return entry
 
     def ask_now(self, key: str, kind: Kind) -> Entry | None:
@@ -146,6 +143,7 @@ class Strand:
         if entry is None:
             self.check_live(key, kind)
         else:
+            self.run.replayed += 1
             self.see(entry)
             if entry.status is EntryStatus.CANCELLED and kind not in _ALWAYS_PLAYED:
                 raise asyncio.CancelledError
