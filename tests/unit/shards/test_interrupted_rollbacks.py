@@ -13,14 +13,17 @@ from stator import Actor, setup
 from stator.testing import running
 from stator.workflow import Fatal, Workflow, workflow
 
-UNDONE: list[str] = []
-
 
 class Undoing:
-    """An undo handler that a test interrupts the first time."""
+    """Undo handlers, the first of which is interrupted."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everything."""
         self.is_interrupted = asyncio.Event()
+        self.undone: list[str] = []
 
     def of(self, name: str) -> Callable[[object], Awaitable[None]]:
         """Return a closure, which only the code of the workflow can give again."""
@@ -29,9 +32,12 @@ class Undoing:
             if not self.is_interrupted.is_set():
                 self.is_interrupted.set()
                 await asyncio.Event().wait()
-            UNDONE.append(name)
+            self.undone.append(name)
 
         return undo
+
+
+UNDOING = Undoing()
 
 
 class Mapped(Actor):
@@ -60,9 +66,6 @@ class TimedOut(Actor):
         await wf.step("fail", fail)
 
 
-UNDOING: Undoing
-
-
 async def nothing() -> None:
     """Do nothing."""
 
@@ -74,9 +77,7 @@ async def fail() -> None:
 
 async def undone_by(actor: type[Actor], seconds: float) -> list[str]:
     """Return what was undone by a workflow whose first undo handler a crash interrupted."""
-    global UNDOING
-    UNDOING = Undoing()
-    UNDONE.clear()
+    UNDOING.begin()
     async with running(setup(use={"actor": actor})) as client:
         handle = client.get_or_create("actor")
         await handle.resolve()
@@ -85,7 +86,7 @@ async def undone_by(actor: type[Actor], seconds: float) -> list[str]:
         await client.testing.crash()
         await client.testing.settle()
         assert await handle.workflow.status() == "failed"
-    return UNDONE
+    return UNDOING.undone
 
 
 async def test_all_items_of_a_map_are_undone_after_a_crash() -> None:
