@@ -50,6 +50,8 @@ class WorkflowRun:
         self.history = history
         self.reports = Reports(self, on_error)
         self.is_suspended = False
+        self.is_interrupted = False
+        """Whether it was suspended when a wait had just come to its end: it is to go on soon."""
         self.is_abandoned = False
         """Whether nothing is waited for any more."""
         self.is_frozen = record.status is RunStatus.ROLLING_BACK

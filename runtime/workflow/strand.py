@@ -230,6 +230,10 @@ class Strand:
         self.run.park()
         try:
             return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.run.is_interrupted = True
+            raise
         finally:
             self.run.unpark()
             if timer is not None:

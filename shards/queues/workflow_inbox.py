@@ -65,6 +65,11 @@ class WorkflowInbox:
         distribution, receiver = self._book.distribution, self._receiver(names, count)
         return distribution.take(receiver) or await distribution.wait(receiver)
 
+    def has_mail(self, names: tuple[str, ...] | None) -> bool:
+        """Whether there is a message to take, of an actor whose messages are in memory."""
+        distribution = self._book.distribution
+        return distribution.storage.is_loaded and distribution.is_available(names)
+
     def hold(self, ids: Iterable[int]) -> set[int]:
         """Take messages that an earlier generation took and did not remove.
 

@@ -80,8 +80,8 @@ class WorkflowLoop:
 
     @property
     def goes_on_by_itself(self) -> bool:
-        """Whether its actor is brought up again after a loss."""
-        return self._record.status not in ENDED
+        """Whether its actor is brought up again after a loss: also one whose end was lost."""
+        return self._record.status not in ENDED or self.is_active
 
     @property
     def keeps_awake(self) -> bool:
@@ -126,8 +126,18 @@ class WorkflowLoop:
         """Store when the actor has to be awake, as it leaves memory (rule 2)."""
         if self._run is None or self._record.status in ENDED:
             return
-        due_ms = self._cell.shard.clock.now_ms() if self._is_cut_off else self._next_due()
+        is_interrupted = self._is_cut_off or self._run.is_interrupted or self._has_mail()
+        due_ms = self._cell.shard.clock.now_ms() if is_interrupted else self._next_due()
         self._host.store_run(self._record, due_ms, is_live=False)
+
+    def _has_mail(self) -> bool:
+        """Whether a message came that a receive waits for, when it waited no longer."""
+        assert self._run is not None
+        return self._record.status is RunStatus.RUNNING and any(
+            self._host.inbox.has_mail(None if entry.detail[0] is None else tuple(entry.detail[0]))
+            for entry in self._run.history
+            if entry.kind is Kind.RECEIVE and entry.status is EntryStatus.WAITING
+        )
 
     def _next_due(self) -> int | None:
         assert self._run is not None
@@ -251,6 +261,7 @@ class WorkflowLoop:
         given = decode_exact(value)
         image = None if given is None else encode_value(given, what=f"value of promise '{key}'")
         resolve_promise(run.root, run.history, key, image)
+        run.is_interrupted = run.is_interrupted or run.is_suspended
         await self._cell.wait_committed()
 
     async def _cut(self, history: History, cut: int | None) -> list[Entry]:
