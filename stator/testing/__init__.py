@@ -10,9 +10,11 @@
             client.testing.advance(3600)
 
 running     opens the service and gives its client
+replay      plays the history of a workflow against the code of the day, without a service
 client      :class:`TestingClient`, and what tests do with the service: ``client.testing``
 service     the gateway and the worker; ``worker`` is what crashes and is reloaded
 clock       time that stands; ``timekeeper`` moves it and waits until all is at rest
+stage       where a history is replayed
 """
 
 from __future__ import annotations
@@ -24,10 +26,19 @@ from stator.client.client import EncodingName
 from stator.runtime.registry import Registry
 
 from .client import Controls, TestingClient
+from .replay import FrontierEntry, ReplayReport, replay
 from .service import Service
 from .timekeeper import Passing
 
-__all__ = ["Controls", "Passing", "TestingClient", "running"]
+__all__ = [
+    "Controls",
+    "FrontierEntry",
+    "Passing",
+    "ReplayReport",
+    "TestingClient",
+    "replay",
+    "running",
+]
 
 
 @asynccontextmanager
