@@ -66,6 +66,8 @@ class TimeoutBlock:
         self._scope.is_cancelled = entry.status is EntryStatus.EXPIRED
         strand.enter(self._scope)
         if entry.status is EntryStatus.WAITING:
+            # Already over, it has nothing to cancel yet: what its code asks for is refused.
+            self._scope.is_cancelled = self._left_s() <= 0
             self._look()
 
     async def __aexit__(
@@ -97,11 +99,15 @@ class TimeoutBlock:
             strand.close(entry, EntryStatus.COMPLETED)
 
     def _look(self) -> None:
-        entry, scope, clock = self._entry, self._scope, self._strand.run.host.clock
-        assert entry is not None and scope is not None and entry.due_ms is not None
-        left = (entry.due_ms - clock.now_ms()) / 1000
+        scope, left = self._scope, self._left_s()
+        assert scope is not None
         if left > 0:
+            clock = self._strand.run.host.clock
             self._timer = clock.call_later(min(left, LONGEST_TIMER_S), self._look)
-        else:
+        elif not scope.is_cancelled:
             scope.is_cancelled = True
             self._strand.cancel()
+
+    def _left_s(self) -> float:
+        assert self._entry is not None and self._entry.due_ms is not None
+        return (self._entry.due_ms - self._strand.run.host.clock.now_ms()) / 1000

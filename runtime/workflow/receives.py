@@ -163,8 +163,12 @@ async def receive(
             raise PreviousMessageNotCompleted(f"complete what '{before}' received first")
         entry = await strand.ask(key, Kind.RECEIVE)
         if entry is None or entry.status is EntryStatus.WAITING:
+            if entry is not None:
+                strand.check_goes_on(entry)
             await inbox.load()
             entry = await _take(strand, key, entry, inbox.names_of(queues), count, seconds, ack)
+        elif open_message_ids(entry):
+            await inbox.load()
         stored = [] if entry.output is None else decode_messages(entry.output)
         received = _Received(strand, entry, stored)
         strand.open_messages.add(key)

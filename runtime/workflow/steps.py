@@ -118,7 +118,7 @@ async def run_step(
             return call.decode()
         if entry.status is EntryStatus.FAILED:
             raise failure_of(call)
-        strand.check_live(key, kind)
+        strand.check_goes_on(entry)
         return await _attempt_until_over(call, perform)
 
 

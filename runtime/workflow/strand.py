@@ -156,6 +156,15 @@ class Strand:
                 self.run.refused.append((key, kind))
             raise asyncio.CancelledError
 
+    def check_goes_on(self, entry: Entry) -> None:
+        """Do what :meth:`check_live` does for an entry that is open: it may have been left so when
+        its scope was cancelled while the actor slept."""
+        try:
+            self.check_live(entry.key, entry.kind)
+        except asyncio.CancelledError:
+            self.cut_off(entry)
+            raise
+
     def make(self, key: str, kind: Kind, status: EntryStatus, **fields: Any) -> Entry:
         """Return a new entry that was asked for; it is not put yet."""
         run = self.run
