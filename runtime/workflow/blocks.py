@@ -97,6 +97,8 @@ class TimeoutBlock:
             strand.check_end(scope.key)
         if may_close:
             strand.close(entry, EntryStatus.COMPLETED)
+        elif entry.status is EntryStatus.WAITING and strand.run.is_live:
+            strand.cut_off(entry)  # nobody is to be woken for it
 
     def _look(self) -> None:
         scope, left = self._scope, self._left_s()

@@ -19,7 +19,7 @@ from .entries import Entry, EntryStatus, Kind, decode_messages
 BLOCKS = frozenset(
     {Kind.LOOP, Kind.TURN, Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.SAGA, Kind.TIMEOUT}
 )
-_ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST})
+_ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.TIMEOUT})
 _DECIDED = frozenset({EntryStatus.COMPLETED, EntryStatus.EXPIRED})
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .run import WorkflowRun
     from .sagas import Saga
 
-_ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST})
-"""Kinds whose branches a replay runs whatever became of the whole."""
+_ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.TIMEOUT})
+"""Kinds whose code a replay runs whatever became of the whole."""
 
 REPLAY_TURN = 200
 """So many entries are replayed before others have their turn of the event loop."""
