@@ -5,6 +5,7 @@ from chat import ChatRoom
 from counter import Counter
 from cursors import CursorRoom
 from jobs import Batch, Worker
+from orders import Inventory, Orders, Payments
 from rate_limiter import Api, SlidingWindow, TokenBucket
 from reminders import Reminders
 from tenants import Directory, Tenant
@@ -20,6 +21,9 @@ registry = setup(
         "counter": Counter,
         "cursors": CursorRoom,
         "directory": Directory,
+        "inventory": Inventory,
+        "orders": Orders,
+        "payments": Payments,
         "reminders": Reminders,
         "slidingWindow": SlidingWindow,
         "tenant": Tenant,

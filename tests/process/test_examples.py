@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl"),
 ]
 
-SHOWN = ["agent", "jobs", "rate_limiter", "reminders", "tenants"]
+SHOWN = ["agent", "jobs", "orders", "rate_limiter", "reminders", "tenants"]
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -66,6 +66,23 @@ def test_jobs_are_done_although_all_workers_die(tmp_path: Path) -> None:
     ends = re.findall(r"^\w+-(\d+): (\S+) after \d attempt", printed, re.M)
     assert [int(number) for number, _ in ends] == list(range(60))
     assert "-" not in [digest for _, digest in ends[2:]]  # the first two fail by themselves
+
+
+def test_orders_are_shipped_and_paid_once_although_all_workers_die(tmp_path: Path) -> None:
+    with ExampleService("orders", tmp_path) as service:
+        service.wait_ready()
+        with service.start_client("orders", "--count", "8") as client:
+            assert client.stdout
+            assert client.stdout.readline().endswith(": reserved\n")
+            for worker in service.pids()[1:]:
+                os.kill(worker, signal.SIGKILL)
+            printed, _ = client.communicate(timeout=SECONDS)
+
+    assert client.returncode == 0
+    assert len(re.findall(r"^\w+-\d: shipped$", printed, re.M)) == 8
+    assert re.search(r"^\w+-far: refused Nobody delivers", printed, re.M)
+    assert "stock: {'tea': 2, 'cake': 3}\n" in printed
+    assert "Ann has 8000 cents\n" in printed
 
 
 def test_the_client_of_the_agent_prints_the_conversation(tmp_path: Path) -> None:
