@@ -252,8 +252,26 @@ class Workflow:
         self,
         name: str,
         /,
-        *queues: Queue[Body, Reply],
+        *,
         timeout: None = None,  # noqa: ASYNC109 - the contract's, and durable
+        ack: bool = False,
+    ) -> Message[Any, Any]: ...
+    @overload
+    async def receive(
+        self,
+        name: str,
+        /,
+        *,
+        timeout: Seconds | None,  # noqa: ASYNC109
+        ack: bool = False,
+    ) -> Message[Any, Any] | None: ...
+    @overload
+    async def receive(
+        self,
+        name: str,
+        /,
+        *queues: Queue[Body, Reply],
+        timeout: None = None,  # noqa: ASYNC109
         ack: bool = False,
     ) -> Message[Body, Reply]: ...
     @overload
@@ -280,7 +298,7 @@ class Workflow:
         name: str,
         /,
         *queues: Queue[Any, Any] | str,
-        timeout: Seconds | None = None,  # noqa: ASYNC109
+        timeout: Seconds | None,  # noqa: ASYNC109
         ack: bool = False,
     ) -> Message[Any, Any] | None: ...
     async def receive(
@@ -303,12 +321,42 @@ class Workflow:
         )
         return received[0] if received else None
 
+    @overload
+    async def receive_many(
+        self,
+        name: str,
+        /,
+        *,
+        max: int = 1,
+        timeout: Seconds | None = None,  # noqa: ASYNC109
+        ack: bool = False,
+    ) -> list[Message[Any, Any]]: ...
+    @overload
+    async def receive_many(
+        self,
+        name: str,
+        /,
+        *queues: Queue[Body, Reply],
+        max: int = 1,
+        timeout: Seconds | None = None,  # noqa: ASYNC109
+        ack: bool = False,
+    ) -> list[Message[Body, Reply]]: ...
+    @overload
     async def receive_many(
         self,
         name: str,
         /,
         *queues: Queue[Any, Any] | str,
-        max: int = 1,  # noqa: A002 - the public name
+        max: int = 1,
+        timeout: Seconds | None = None,  # noqa: ASYNC109
+        ack: bool = False,
+    ) -> list[Message[Any, Any]]: ...
+    async def receive_many(
+        self,
+        name: str,
+        /,
+        *queues: Queue[Any, Any] | str,
+        max: int = 1,  # noqa: A002
         timeout: Seconds | None = None,  # noqa: ASYNC109
         ack: bool = False,
     ) -> list[Message[Any, Any]]:
