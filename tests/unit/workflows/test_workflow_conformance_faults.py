@@ -155,7 +155,7 @@ def _catching(caught: Ran, times: int) -> Any:
 
 
 async def test_15_many_turns_take_constant_storage() -> None:
-      rows: Ran = []
+    rows: Ran = []
 
     async def body(self: Any, wf: Workflow) -> int:
         async def step() -> int:
