@@ -85,9 +85,9 @@ class Branches:
         except asyncio.CancelledError as error:
             if run.is_live and not strand.scope.is_dead:
                 self.errors[name] = error
-        except GeneratorExit:
-            raise
         except BaseException as error:  # user code must not end the worker
+            if strand.is_thrown_away:
+                raise
             self.errors[name] = error
         else:
             self.results[name] = value

@@ -213,9 +213,9 @@ class WorkflowRun:
             output = await result_of(self._function(self.host.actor, Workflow(self.root)))
             self.root.scope = self.root.outermost
             self.root.check_end("")
-        except GeneratorExit:
-            raise
         except BaseException as raised:  # user code must not end the worker
+            if self.root.is_thrown_away:
+                raise
             error = raised
         if self.is_suspended:
             return

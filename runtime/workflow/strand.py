@@ -33,6 +33,11 @@ _ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.TIMEOUT})
 REPLAY_TURN = 200
 """So many entries are replayed before others have their turn of the event loop."""
 
+SPANS = frozenset(
+    {Kind.LOOP, Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.TIMEOUT, Kind.SAGA, Kind.PROMISE}
+)
+"""Kinds that the code goes on with before they have their outcome: it sees that at their end."""
+
 CURRENT: ContextVar[Strand | None] = ContextVar("stator_strand", default=None)
 """The strand in whose code we are."""
 
@@ -144,7 +149,8 @@ class Strand:
             self.check_live(key, kind)
         else:
             self.run.replayed += 1
-            self.see(entry)
+            if kind not in SPANS:
+                self.see(entry)
             if entry.status is EntryStatus.CANCELLED and kind not in _ALWAYS_PLAYED:
                 raise asyncio.CancelledError
         return entry
@@ -186,11 +192,13 @@ class Strand:
         entry.finished_ms = self.run.host.clock.now_ms()
         entry.due_ms = None
         self.run.host.put(entry)
-        self.see(entry)
+        if entry.kind is not Kind.PROMISE:
+            self.see(entry)
 
     def see(self, entry: Entry) -> None:
-        """Let the time of the strand be that of an entry."""
-        self.now_ms = max(self.now_ms, entry.finished_ms or entry.created_ms)
+        """Let the time of the strand be that of an entry's outcome, if it has one."""
+        if entry.finished_ms is not None:
+            self.now_ms = max(self.now_ms, entry.finished_ms)
 
     def check_end(self, scope: str) -> None:
         """Raise unless a scope that has ended asked for all it has (history, rule 4)."""
@@ -272,6 +280,15 @@ class Strand:
             self.close(entry, EntryStatus.CANCELLED)
 
     # -- ending it from outside
+
+    @property
+    def is_thrown_away(self) -> bool:
+        """Whether its code is closed without having come to an end, as when nobody has its task
+        any more. That is told from code that raises ``GeneratorExit`` of its own."""
+        try:
+            return asyncio.current_task() is not self.task
+        except RuntimeError:
+            return True
 
     def cancel(self) -> None:
         """End what it does, as its scope was cancelled; what is shielded goes on."""

@@ -10,7 +10,7 @@ import pytest
 from stator.workflow import Backoff, Step, Workflow
 from tests.fakes.engine_in_process import turns
 from tests.fakes.memory_store import MemoryDisk
-from tests.fakes.workflow_life import GRACE_S, LONG_S, SLEEP_TIMEOUT_S, WorkflowLife, living
+from tests.fakes.workflow_life import GRACE_S, LONG_S, SLEEP_TIMEOUT_S, living
 
 # -- in which waits it sleeps
 
@@ -61,9 +61,8 @@ async def mapping(self: Any, wf: Workflow) -> None:
 
 async def looping(self: Any, wf: Workflow) -> None:
     async for _ in wf.loop("l"):
-        async with wf.saga("s"), wf.scope("c"):
-            async with await wf.receive("r", self.orders, ack=True):
-                pass
+        async with wf.saga("s"), wf.scope("c"), await wf.receive("r", self.orders, ack=True):
+            pass
 
 
 async def ended(self: Any, wf: Workflow) -> None:
