@@ -43,7 +43,7 @@ async def replaced(place: str, old: Make, new: Make) -> tuple[Ran, str, str]:
     ran: Ran = []
     async with running_flow(placed(place, old([]))) as flow:
         await flow.pass_time(1)
-        await flow.reload(placed(place, new(ran)))
+        await flow.replace(placed(place, new(ran)))
         return ran, await flow.status(), await flow.error()
 
 
@@ -122,7 +122,7 @@ async def test_11_a_renamed_block_is_reported(block: str) -> None:
 
     ran: Ran = []
     async with running_flow(placed(block, steps_of("a")([]))) as flow:
-        await flow.reload(body)
+        await flow.replace(body)
         assert (ran, await flow.status()) == ([], "failed")
 
 
@@ -136,7 +136,7 @@ async def test_11_code_added_after_the_wait_runs() -> None:
 
     ran: Ran = []
     async with running_flow(placed("root", steps_of("a")(ran))) as flow:
-        await flow.reload(placed("root", longer(ran)))
+        await flow.replace(placed("root", longer(ran)))
         await flow.send("go")
         assert ran == ["a", "new"]
 
@@ -146,7 +146,7 @@ async def test_11_code_added_after_the_wait_runs() -> None:
 async def test_11_other_branches_are_reported(kind: str, names: tuple[str, ...]) -> None:
     """Defect no. 14 of the peer."""
     async with running_flow(_branching(kind, ("one", "two"))) as flow:
-        await flow.reload(_branching(kind, names))
+        await flow.replace(_branching(kind, names))
         assert await flow.status() == "failed"
         assert "Diverged" in await flow.error()
 
@@ -154,7 +154,7 @@ async def test_11_other_branches_are_reported(kind: str, names: tuple[str, ...])
 @pytest.mark.parametrize("kind", ["gather", "first"])
 async def test_11_branches_may_be_given_in_another_order(kind: str) -> None:
     async with running_flow(_branching(kind, ("one", "two"))) as flow:
-        await flow.reload(_branching(kind, ("two", "one")))
+        await flow.replace(_branching(kind, ("two", "one")))
         assert await flow.status() == "sleeping"
 
 
@@ -184,7 +184,7 @@ async def test_11_a_divergence_undoes_nothing() -> None:
         return body
 
     async with running_flow(body_with("b")) as flow:
-        await flow.reload(body_with("c"))
+        await flow.replace(body_with("c"))
         assert await flow.status() == "failed"
         assert undone == []
 
@@ -199,15 +199,15 @@ async def test_11_a_divergence_is_no_exception_for_the_code() -> None:
             caught.append(error)
 
     async with running_flow(placed("root", steps_of("a")([]))) as flow:
-        await flow.reload(body)
+        await flow.replace(body)
         assert (await flow.status(), caught) == ("failed", [])
 
 
 async def test_11_a_retry_with_the_right_code_goes_on() -> None:
     ran: Ran = []
     async with running_flow(placed("root", steps_of("a")(ran))) as flow:
-        await flow.reload(placed("root", steps_of("b")(ran)))
-        await flow.reload(placed("root", steps_of("a")(ran)))
+        await flow.replace(placed("root", steps_of("b")(ran)))
+        await flow.replace(placed("root", steps_of("a")(ran)))
         await flow.workflow.retry()
         await flow.send("go")
         assert (ran, await flow.status()) == (["a"], "completed")
