@@ -9,11 +9,16 @@ import sys
 import time
 from pathlib import Path
 
-from . import lifecycle, realtime, service
+from . import lifecycle, realtime, service, workflows
 from .report import Row, cells_of, format_table, write_json
 from .subjects import BUILD
 
-GROUPS = {"service": service.run, "realtime": realtime.run, "lifecycle": lifecycle.run}
+GROUPS = {
+    "service": service.run,
+    "realtime": realtime.run,
+    "lifecycle": lifecycle.run,
+    "workflows": workflows.run,
+}
 
 
 def describe_machine() -> str:

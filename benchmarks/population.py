@@ -106,19 +106,34 @@ def stored_ids(data: Path, actor: str, key: str) -> list[str]:
 
 def ask(service: Service, actor: str, key: str, action: str, *args: object) -> Any:
     """Call one action and return its output. Raises ``RuntimeError`` for anything but success."""
+    return _post(service, actor, key, f"action/{action}", {"args": args})["output"]
+
+
+def send(
+    service: Service, actor: str, key: str, queue: str, body: object, *, wait: bool = True
+) -> Any:
+    """Send one message; return what it was completed with, if that is waited for.
+
+    Raises ``RuntimeError`` for anything but success.
+    """
+    answer = _post(service, actor, key, f"queue/{queue}", {"body": body, "wait": wait})
+    return answer.get("response")
+
+
+def _post(service: Service, actor: str, key: str, what: str, body: object) -> Any:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
     path = (
-        f"/gateway/{actor}/action/{action}?rvt-namespace=default&rvt-method=getOrCreate"
+        f"/gateway/{actor}/{what}?rvt-namespace=default&rvt-method=getOrCreate"
         f"&rvt-runner=default&rvt-key={quote(key)}&rvt-crash-policy=sleep"
     )
     headers = {"x-rivet-encoding": "json", "content-type": "application/json"}
     with closing(connection):
-        connection.request("POST", path, json.dumps({"args": args}), headers)
+        connection.request("POST", path, json.dumps(body), headers)
         response = connection.getresponse()
         answer = response.read()
     if response.status != 200:
-        raise RuntimeError(f"{actor}.{action} answered {response.status}: {answer[:400]!r}")
-    return json.loads(answer)["output"]
+        raise RuntimeError(f"{actor} {what} answered {response.status}: {answer[:400]!r}")
+    return json.loads(answer)
 
 
 def workers_kib(service: Service) -> int:
