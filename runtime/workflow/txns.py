@@ -16,6 +16,7 @@ from .bodies import Attempt
 from .entries import EntryStatus, encode_record
 from .host import Checkpoint, StepTransaction
 from .steps import StepCall, close_completed, prepare
+from .undo import mark_of
 
 CONFLICTS = 20
 """How often a body is run again because somebody else changed the state meanwhile."""
@@ -60,6 +61,9 @@ async def _run_body(call: StepCall, transaction: StepTransaction | None) -> Any:
     completed.status = EntryStatus.COMPLETED
     completed.output = image
     completed.finished_ms = strand.run.host.clock.now_ms()
+    completed.due_ms = completed.error = None
+    if call.options.undo is not None:
+        completed.undo = mark_of(call)
 
     async def commit(state: bytes | None) -> None:
         if transaction is not None:

@@ -64,16 +64,21 @@ def check_addressable(strand: Strand, key: str, function: Callable[..., Any]) ->
 
 def arm(call: StepCall) -> None:
     """Let a step that is being completed be undone."""
+    call.entry.undo = mark_of(call)
+    call.strand.run.armed[call.key] = call.entry
+    arm_again(call)
+
+
+def mark_of(call: StepCall) -> UndoMark:
+    """Return what is stored of the undo handler of a step that is completed now."""
     strand, function = call.strand, call.options.undo
     assert function is not None
     saga = strand.scope.saga
-    call.entry.undo = UndoMark(
+    return UndoMark(
         "" if saga is None else saga.key,
         strand.run.history.take_seq(),
         _reference(strand.run.host.actor, function),
     )
-    strand.run.armed[call.key] = call.entry
-    arm_again(call)
 
 
 def arm_again(call: StepCall) -> None:
@@ -121,7 +126,8 @@ async def undo_all(strand: Strand, saga: str) -> None:
     is_shielded, strand.is_shielded = strand.is_shielded, True
     try:
         for entry in _armed(strand.run, saga):
-            await _undo(strand, entry)
+            with strand.run.undoing():
+                await _undo(strand, entry)
     finally:
         strand.is_shielded = is_shielded
 
@@ -231,9 +237,9 @@ def _handler_by_name(run: WorkflowRun, entry: Entry) -> UndoHandler:
 def _reference(actor: Any, function: Callable[..., Any]) -> str:
     """Return under which name a handler is found again, empty if there is none."""
     if inspect.ismethod(function):
+        # Another method may be called so: a function has the name it was defined under.
         name = function.__name__
-        is_actors = function.__self__ is actor and hasattr(actor, name)
-        return _METHOD + name if is_actors else ""
+        return _METHOD + name if getattr(actor, name, None) == function else ""
     return reference_of(function) if is_findable(function) else ""
 
 
