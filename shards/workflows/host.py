@@ -1,8 +1,8 @@
 """What the workflow engine has of the worker; implements ``runtime.workflow.host.Host``.
 
 Rule 1. What is put goes into the batch that collects, with the state: one commit.
-Rule 2. That a workflow is *live*, so that its actor is to be awake, is stored with the first thing
-        it puts in a generation; when it is to be awake next, when the actor leaves memory.
+Rule 2. That a workflow is *live*, so that its actor is to be awake, is stored when it begins or
+        goes on; when it is to be awake next, as the actor leaves memory.
 """
 
 from __future__ import annotations
@@ -35,13 +35,11 @@ TRANSACTION_S = 3600.0
 class CellHost:
     """The place where the workflow of one actor runs."""
 
-    __slots__ = ("_cell", "_is_stored_live", "inbox", "is_busy", "record")
+    __slots__ = ("_cell", "_is_stored_live", "inbox", "is_busy")
 
-    def __init__(self, cell: Cell, record: Run) -> None:
+    def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._is_stored_live = False
-        self.record = record
-        """The run that is stored when the first thing is put."""
         self.inbox = WorkflowInbox(cell)
         self.is_busy = False
         """Whether code of the workflow runs."""
@@ -75,8 +73,6 @@ class CellHost:
             cell.shard.capture(cell, urgent=True)
             for entry in entries:
                 cell.shard.put_entry(cell, entry.seq, encode_record(entry))
-            if not self._is_stored_live:
-                self.put_run(self.record)
         cell.shard.tell(cell)
 
     def remove(self, entries: Iterable[Entry]) -> None:

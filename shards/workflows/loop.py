@@ -3,7 +3,8 @@
 Rule 1. Its records are loaded, and repaired from the actor's database, before any code of the
         generation runs. Messages that it had open are held before anybody can take them.
 Rule 2. While all of it waits the actor may sleep. With its rest is stored when it has to be awake:
-        at its earliest deadline, or at once if it was interrupted.
+        at its earliest deadline, or at once if it was interrupted. Until then it is stored as
+        live: after a crash it is there again, also for a message that it did not take yet.
 Rule 3. To go back in its history, it is brought to rest, changed, and played again.
 """
 
@@ -59,7 +60,7 @@ class WorkflowLoop:
         self._record = stored.run
         self._entries: list[Entry] | None = stored.entries
         """Of a run that is not in memory; ``None`` if they are not loaded."""
-        self._host = CellHost(cell, stored.run)
+        self._host = CellHost(cell)
         self._run: WorkflowRun | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_cut_off = False
@@ -158,13 +159,12 @@ class WorkflowLoop:
             history,
             on_error=None if hook is None else lambda event: hook(actor, event),
         )
-        is_new = not len(history) and not self._host.is_stored_live
         token = CALLER.set(self)
         try:
             self._task = self._run.start()
         finally:
             CALLER.reset(token)
-        if is_new:
+        if not self._host.is_stored_live:
             self._host.put_run(self._record)
 
     async def _bring_to_rest(self) -> History:
@@ -206,13 +206,14 @@ class WorkflowLoop:
         return WorkflowRows(row, [EntryRow(each.seq, encode_record(each)) for each in entries])
 
     async def cancel(self) -> None:
-        """End it and let its undo handlers run; return when it is over, or they wait."""
+        """End it and let its undo handlers run; return when it is over, or the first of them is
+        about to run."""
         run = self._run
         if run is None or self._record.status in ENDED:
             return
-        if not self._record.is_cancelled and not run.is_frozen:
+        if not self._record.is_cancelled and self._record.status is not RunStatus.ROLLING_BACK:
             run.cancel()
-        await run.rest()
+        await run.wait_cancelled()
         await self._cell.wait_committed()
 
     async def retry(self) -> None:
