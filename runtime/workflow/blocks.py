@@ -88,6 +88,7 @@ class TimeoutBlock:
         may_close = may_close and not strand.scope.is_dead
         is_cut_off = scope.is_cancelled and (is_over or may_close)
         if is_cut_off and (error is None or isinstance(error, asyncio.CancelledError)):
+            strand.see(entry)
             if not is_over:
                 strand.close(entry, EntryStatus.EXPIRED)
                 assert strand.task is not None
@@ -95,6 +96,7 @@ class TimeoutBlock:
             raise TimeoutError(f"'{self._name}' was not done within {self._seconds:g} s")
         if error is None:
             strand.check_end(scope.key)
+        strand.see(entry)
         if may_close:
             strand.close(entry, EntryStatus.COMPLETED)
         elif entry.status is EntryStatus.WAITING and strand.run.is_live:

@@ -111,6 +111,7 @@ class Turns(Generic[State]):
         self._entry = entry
         if entry.status is EntryStatus.COMPLETED:
             strand.run.history.skip_within(strand.key, key)
+            strand.see(entry)
             self._loop.result = None if entry.output is None else decode_value(entry.output)
             return None
         last = strand.run.history.last_turn(key)
@@ -147,7 +148,8 @@ class Turns(Generic[State]):
             strand.run.host.put(entry)
         else:
             state = cast(State, None if entry.output is None else decode_value(entry.output))
-        strand.see(entry)
+        strand.now_ms = max(strand.now_ms, entry.created_ms)
+        self._forget_old_turns()
         self._turn_entry = entry
         turn: Turn[State] = Turn(index, state)
         self._turn = turn
@@ -168,13 +170,18 @@ class Turns(Generic[State]):
         self._scope = None
         strand.check_end(entry.key)
         self._state = turn.state
+        strand.see(entry)
         if not strand.run.is_live:
             return
-        if self._keep:
+        if self._keep and entry.status is not EntryStatus.COMPLETED:
             strand.close(entry, EntryStatus.COMPLETED)
         self._kept.append(entry.key)
+
+    def _forget_old_turns(self) -> None:
+        """Remove turns in one commit with what comes after them: history always has the turn in
+        which the loop is, or the one before."""
         while len(self._kept) > self._keep:
-            strand.run.forget_turn(self._kept.popleft())
+            self._strand.run.forget_turn(self._kept.popleft())
 
     async def _end(self, value: Any) -> None:
         strand, entry = self._strand, self._entry
@@ -182,6 +189,7 @@ class Turns(Generic[State]):
         strand.check_live(entry.key, Kind.LOOP)
         entry.output, self._loop.result = _stored(value, f"result of loop '{self._name}'")
         strand.close(entry, EntryStatus.COMPLETED)
+        self._forget_old_turns()
 
 
 def _stored(value: Any, what: str) -> tuple[bytes | None, Any]:

@@ -68,6 +68,7 @@ class Saga:
         strand, entry, scope = self._strand, self._entry, self._scope
         assert entry is not None and scope is not None
         strand.leave(scope)
+        strand.see(entry)
         if error is None:
             strand.check_end(scope.key)
             if entry.status in _UNDOING:
