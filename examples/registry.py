@@ -1,6 +1,7 @@
 """The registry of all examples: what ``scripts/run`` serves."""
 
 from agent import Agent
+from approval import Approvals
 from chat import ChatRoom
 from counter import Counter
 from cursors import CursorRoom
@@ -16,6 +17,7 @@ registry = setup(
     use={
         "agent": Agent,
         "api": Api,
+        "approvals": Approvals,
         "batch": Batch,
         "chat": ChatRoom,
         "counter": Counter,

@@ -6,7 +6,11 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,7 +21,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl"),
 ]
 
-SHOWN = ["agent", "jobs", "orders", "rate_limiter", "reminders", "tenants"]
+T = TypeVar("T")
+SHOWN = ["agent", "approval", "jobs", "orders", "rate_limiter", "reminders", "tenants"]
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -29,6 +34,21 @@ def test_the_commands_of_a_readme_print_what_it_says(name: str, tmp_path: Path) 
         service.wait_ready()
         for block in blocks:
             check(service, block)
+
+
+def get(url: str) -> str:
+    """Return what is at an address."""
+    return subprocess.run(
+        ["curl", "-fsS", url], capture_output=True, check=True, text=True, timeout=SECONDS
+    ).stdout
+
+
+def wait_for(look: Callable[[], T | None]) -> T:
+    """Return what ``look`` finds, once it finds something."""
+    deadline = time.monotonic() + SECONDS
+    while (found := look()) is None:
+        assert time.monotonic() < deadline
+    return found
 
 
 def test_the_client_of_the_reminders_hears_one(tmp_path: Path) -> None:
@@ -66,6 +86,25 @@ def test_jobs_are_done_although_all_workers_die(tmp_path: Path) -> None:
     ends = re.findall(r"^\w+-(\d+): (\S+) after \d attempt", printed, re.M)
     assert [int(number) for number, _ in ends] == list(range(60))
     assert "-" not in [digest for _, digest in ends[2:]]  # the first two fail by themselves
+
+
+def test_an_expense_is_decided_although_all_workers_die_while_it_waits(tmp_path: Path) -> None:
+    with ExampleService("approval", tmp_path) as service:
+        service.wait_ready()
+        with service.start_client("approval", "Chairs", "4200") as client:
+            assert client.stdout
+            page = client.stdout.readline().removeprefix("decide on ").strip()
+            promise = wait_for(lambda: re.search(r'"promise":"([^"]+)"', get(page)))[1]
+            for worker in service.pids()[1:]:
+                os.kill(worker, signal.SIGKILL)
+            body = f'{{"args": ["{promise}", true, "Ann"]}}'
+            assert '"output":null' in service.run(
+                f"examples/post approvals team action/decide '{body}'"
+            )
+            printed, _ = client.communicate(timeout=SECONDS)
+
+    assert client.returncode == 0
+    assert printed == "Chairs: approved by Ann\n"
 
 
 def test_orders_are_shipped_and_paid_once_although_all_workers_die(tmp_path: Path) -> None:
