@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 import msgspec
 
 from ..declarations import DefinitionError
+from ..protocol.kinds import kind_of
 from .backoff import Backoff
 
 Seconds = float | timedelta
@@ -51,6 +52,7 @@ class GivenOptions(TypedDict, total=False):
 
 
 _DEFAULT = StepOptions()
+_NO_ERROR = object()
 
 
 def make_options(function: Callable[..., Any], given: GivenOptions) -> StepOptions:
@@ -68,9 +70,23 @@ def make_options(function: Callable[..., Any], given: GivenOptions) -> StepOptio
     if merged.get("key") is not None:
         merged["key"] = str(merged["key"])
     options = StepOptions(**merged)
-    if options.retries < 0:
-        raise ValueError(f"retries is a number of 0 or more, not {options.retries!r}")
+    _check(options)
     return options
+
+
+def _check(options: Any) -> None:
+    """Raise for what would make trouble only when an attempt fails."""
+    retries, backoff, undo = options.retries, options.backoff, options.undo
+    if kind_of(retries) is not int or retries < 0:
+        raise ValueError(f"retries is a number of 0 or more, not {retries!r}")
+    if not isinstance(backoff, Backoff):
+        raise TypeError(f"backoff is a Backoff, not {backoff!r}")
+    if undo is not None and not callable(undo):
+        raise TypeError(f"undo is a function, not {undo!r}")
+    try:
+        isinstance(_NO_ERROR, (options.retry_on, options.fail_on))
+    except TypeError as error:
+        raise TypeError("retry_on and fail_on are classes of exceptions") from error
 
 
 def seconds_of(duration: Seconds | None) -> float | None:
