@@ -57,6 +57,8 @@ class WorkflowRun:
         self.is_frozen = record.status is RunStatus.ROLLING_BACK
         """Whether only history is played (rule 5)."""
         self.divergence: Diverged | None = None
+        self.asked = 0
+        """How many entries were asked for."""
         self.replayed = 0
         """How many entries came from history."""
         self.refused: list[tuple[str, str]] = []

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 _ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.TIMEOUT})
 """Kinds whose code a replay runs whatever became of the whole."""
 
-REPLAY_TURN = 200
-"""So many entries are replayed before others have their turn of the event loop."""
+TURN = 200
+"""So many entries are asked for before others have their turn of the event loop."""
+
+MAX_REFUSALS = 1_000
+"""So often code may ask for more after it was cancelled."""
 
 SPANS = frozenset(
     {Kind.LOOP, Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.TIMEOUT, Kind.SAGA, Kind.PROMISE}
@@ -113,6 +116,7 @@ class Strand:
         self.commits = 0
         """How often it waited for what it put."""
         self._busy: str | None = None
+        self._refusals = 0
 
     # -- what it is asked for
 
@@ -136,10 +140,29 @@ class Strand:
 
         Raises what :meth:`.history.History.visit` does: a divergence ends the whole run.
         """
-        entry = self.ask_now(key, kind)
-        if entry is not None and self.run.replayed % REPLAY_TURN == 0:
+        self.run.asked += 1
+        if self.run.asked % TURN == 0:
             await asyncio.sleep(0)
-        return entry
+        try:
+            return self.ask_now(key, kind)
+        except asyncio.CancelledError:
+            await self._keep_from_looping()
+            raise
+
+    async def _keep_from_looping(self) -> None:
+        """Hold code up that goes on and on after its end: it catches ``asyncio.CancelledError`` in
+        a loop, and would let nobody else have a turn of the event loop ever again."""
+        self._refusals += 1
+        if self._refusals > MAX_REFUSALS:
+            self.run.host.log.error(
+                "workflow catches its cancellation and goes on: it is held up",
+                within=keys.show(self.scope.key),
+            )
+            self.run.park()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.run.unpark()
 
     def ask_now(self, key: str, kind: Kind) -> Entry | None:
         """Do what :meth:`ask` does, at once."""
