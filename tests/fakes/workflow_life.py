@@ -25,6 +25,15 @@ SLEEP_TIMEOUT_S = 30.0
 GRACE_S = 15.0
 LONG_S = 1e6
 
+BUGS = frozenset(
+    {
+        "background work failed",
+        "workflow stopped by an error of stator",
+        "workflow was cancelled by nobody who may",
+    }
+)
+"""What is logged when something is wrong with stator."""
+
 
 class LifeState(msgspec.Struct):
     """The state of a :class:`LivingFlow`."""
@@ -179,3 +188,5 @@ async def living(
             await turns(60)
     left = asyncio.all_tasks() - before
     assert not left, f"tasks are left: {left}"
+    bugs = [line for line in it.local.log.lines if line["event"] in BUGS]
+    assert not bugs, f"stator logged its own failure: {bugs}"
