@@ -4,6 +4,7 @@ from agent import Agent
 from approval import Approvals
 from chat import ChatRoom
 from counter import Counter
+from crawler import Crawler
 from cursors import CursorRoom
 from jobs import Batch, Worker
 from orders import Inventory, Orders, Payments
@@ -21,6 +22,7 @@ registry = setup(
         "batch": Batch,
         "chat": ChatRoom,
         "counter": Counter,
+        "crawler": Crawler,
         "cursors": CursorRoom,
         "directory": Directory,
         "inventory": Inventory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 import pytest
 
+from examples.crawler.site import Site
 from tests.fakes.example_service import EXAMPLES, SECONDS, ExampleService, check, shown_in
 
 pytestmark = [
@@ -22,7 +24,7 @@ pytestmark = [
 ]
 
 T = TypeVar("T")
-SHOWN = ["agent", "approval", "jobs", "orders", "rate_limiter", "reminders", "tenants"]
+SHOWN = ["agent", "approval", "crawler", "jobs", "orders", "rate_limiter", "reminders", "tenants"]
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -105,6 +107,35 @@ def test_an_expense_is_decided_although_all_workers_die_while_it_waits(tmp_path:
 
     assert client.returncode == 0
     assert printed == "Chairs: approved by Ann\n"
+
+
+def test_a_crawl_finds_each_page_once_although_all_workers_die(tmp_path: Path) -> None:
+    site = Site(seconds=0.1)
+
+    def crawl(url: str) -> str:
+        with service.start_client("crawler", url, "--depth", "9") as client:
+            assert client.stdout
+            assert client.stdout.readline().startswith("fetched: ")
+            for worker in service.pids()[1:]:
+                os.kill(worker, signal.SIGKILL)
+            printed, _ = client.communicate(timeout=SECONDS)
+        assert client.returncode == 0
+        return printed
+
+    async def crawl_the_site() -> str:
+        async with site.serving() as url:
+            return await asyncio.to_thread(crawl, url)
+
+    with ExampleService("crawler", tmp_path) as service:
+        service.wait_ready()
+        printed = asyncio.run(crawl_the_site())
+
+    # 40 pages; 5 is missing, and 6 others can be found through it alone.
+    assert "34 pages, 1 of them failed\n" in printed
+    titles = re.findall(r"^\d  \S+/(\d+)  Page (\d+)$", printed, re.M)
+    assert len(set(titles)) == len(titles) == 33
+    again = {number for number, count in site.asked.items() if count > 1 and number % 7 != 3}
+    assert len(again) <= 4
 
 
 def test_orders_are_shipped_and_paid_once_although_all_workers_die(tmp_path: Path) -> None:
