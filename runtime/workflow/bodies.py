@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..clock import Timer
@@ -17,7 +16,7 @@ from .step import Step, StepScope
 
 if TYPE_CHECKING:
     from ..database import Transaction
-    from .host import Draft, StepTransaction
+    from .host import Body, Draft, StepTransaction
     from .strand import Strand
 
 
@@ -40,24 +39,15 @@ class Attempt:
         purpose: str = "",
     ) -> None:
         """``purpose`` tells an undo handler's idempotency key from its step's."""
-        run = strand.run
         self._strand = strand
         self._entry = entry
+        self._number = number
+        self._purpose = purpose
         self._seconds = seconds
         self._timer: Timer | None = None
         self._outcome: asyncio.Future[Any] | None = None
-        self.scope = StepScope(run.host.actor, draft)
-        self.step = Step(
-            self.scope,
-            name=keys.show(keys.last_name(entry.key)),
-            attempt=number,
-            idempotency_key=run.idempotency_key(entry.key) + purpose,
-            log=run.host.log,
-            progress=entry.progress,
-            on_heartbeat=self._on_heartbeat,
-            transaction=transaction,
-        )
         self._transaction = transaction
+        self.scope = StepScope(strand.run.host.actor, draft)
 
     async def perform(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         """Return what the body returns. Raises what it raises, and :class:`AttemptTimedOut`.
@@ -66,11 +56,9 @@ class Attempt:
         at once, whether it ends or not.
         """
         strand = self._strand
-        call = bind(function, self.step, self._transaction, arguments)
-        in_thread = not runs_on_loop(function)
-        within = nullcontext() if self._transaction is None else self._transaction.entered()
-        with within:
-            body = strand.run.host.begin(call, self.scope, in_thread=in_thread)
+        step = self._make_step() if wants_step(function) else None
+        call = bind(function, step, self._transaction, arguments)
+        body = self._begin(call, in_thread=not runs_on_loop(function))
         self._outcome = body.future
         self._start_timer()
         strand.must_finish = True
@@ -83,8 +71,33 @@ class Attempt:
             self.scope.is_open = False
             if self._timer is not None:
                 self._timer.cancel()
-            self.step.cancelled.set()
+            if step is not None:
+                step.cancelled.set()
             body.cancel()
+
+    @property
+    def _name(self) -> str:
+        return keys.show(keys.last_name(self._entry.key))
+
+    def _make_step(self) -> Step:
+        run, entry = self._strand.run, self._entry
+        return Step(
+            self.scope,
+            name=self._name,
+            attempt=self._number,
+            idempotency_key=run.idempotency_key(entry.key) + self._purpose,
+            log=run.host.log,
+            progress=entry.progress,
+            on_heartbeat=self._on_heartbeat,
+            transaction=self._transaction,
+        )
+
+    def _begin(self, call: Callable[[], Any], *, in_thread: bool) -> Body:
+        host, transaction = self._strand.run.host, self._transaction
+        if transaction is None:
+            return host.begin(call, self.scope, in_thread=in_thread)
+        with transaction.entered():
+            return host.begin(call, self.scope, in_thread=in_thread)
 
     def _start_timer(self) -> None:
         if self._seconds is not None:
@@ -93,7 +106,7 @@ class Attempt:
 
     def _on_time_over(self) -> None:
         if self._outcome is not None and not self._outcome.done():
-            message = f"'{self.step.name}' did not end within {self._seconds:g} s"
+            message = f"'{self._name}' did not end within {self._seconds:g} s"
             self._outcome.set_exception(AttemptTimedOut(message))
 
     def _on_heartbeat(self, image: bytes | None) -> None:
@@ -106,13 +119,13 @@ class Attempt:
 
 def bind(
     function: Callable[..., Any],
-    step: Step,
+    step: Step | None,
     transaction: Transaction | None,
     arguments: Sequence[Any],
 ) -> Callable[[], Any]:
-    """Return a call of ``function``: with the step if it asks for one, then, in a ``txn``, with the
+    """Return a call of ``function``: with the step if there is one, then, in a ``txn``, with the
     transaction if it takes one more argument than it is given."""
-    given: list[Any] = [step] if wants_step(function) else []
+    given: list[Any] = [] if step is None else [step]
     if transaction is not None and takes(function, len(given) + len(arguments) + 1):
         given.append(transaction)
     return functools.partial(function, *given, *arguments)
