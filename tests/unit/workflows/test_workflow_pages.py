@@ -31,6 +31,7 @@ def run_page(page: str, name: str) -> dict[str, Any]:
 
 REFERENCE = run_page("reference/workflows.md", "workflows_page")
 HOWTO = run_page("howto/change-a-workflow.md", "changed_workflows_page")
+README = run_page("../README.md", "readme_page")
 
 
 @asynccontextmanager
@@ -41,6 +42,14 @@ async def live(kind: Any) -> AsyncGenerator[tuple[TestingClient, Any]]:
         await it.workflow.status()  # creates it
         await client.testing.settle()
         yield client, it
+
+
+async def test_the_trial_of_the_readme_ends_after_a_month() -> None:
+    async with live(README["Trial"]) as (client, trial):
+        await client.testing.sleep(trial)
+        await client.testing.advance(30 * DAY)
+        keys = {entry.key for entry in await trial.workflow.history()}
+        assert keys >= {"begin/account", "begin/welcome", "goodbye"}
 
 
 async def test_orders_are_paid_or_given_back() -> None:
