@@ -12,15 +12,20 @@ from stator.client import Handle
 
 async def main(endpoint: str, url: str, depth: int) -> None:
     """Crawl it, then print what was found."""
-    crawl = {"id": uuid4().hex, "url": url, "depth": depth}
+    crawl: dict[str, object] = {"id": uuid4().hex, "url": url, "depth": depth}
     async with Client(endpoint) as client:
         crawler = client.get_or_create("crawler", [urlsplit(url).netloc])
         async with crawler.connect() as conn:
-            conn.on("fetched", lambda url: print("fetched:", url))
+            conn.on("fetched", show)
             summary = await summary_of(crawler, crawl)
         for page in await crawler.getPages(crawl["id"]):
             print(f"{page['level']}  {page['url']}  {page['title'] or page['error']}")
         print(f"{summary['pages']} pages, {summary['failed']} of them failed")
+
+
+def show(url: str) -> None:
+    """Say that a page was fetched."""
+    print("fetched:", url)
 
 
 async def summary_of(crawler: Handle, crawl: dict[str, object]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ Each page links to two others and back to the first. Some are busy when they are
 time, and one is not there.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -26,7 +28,7 @@ class Site:
         self._seconds = seconds
 
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator[str]:
+    async def serving(self, port: int = 0) -> AsyncGenerator[str]:
         """Serve until the end of the block; gives the address of the first page."""
         application = web.Application()
         application.router.add_get("/{number:\\d+}", self._answer)

@@ -7,7 +7,7 @@ step fails for good, what the steps before it did is taken back in reverse order
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
@@ -151,7 +151,7 @@ class Orders(Actor, rename="camel"):
 
 
 @contextmanager
-def refusals_are_final() -> Iterator[None]:
+def refusals_are_final() -> Generator[None]:
     """Let an actor that refuses end the step; other trouble may pass and is tried again."""
     try:
         yield
