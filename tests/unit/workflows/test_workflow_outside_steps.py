@@ -13,9 +13,14 @@ from stator.workflow import Step, Workflow
 from tests.fakes.workflow_blocks import PLACES
 from tests.fakes.workflow_flows import running_flow
 
+
+def _create_vars(self: Any) -> dict[str, int]:
+    return {"n": 0}
+
+
 MEMBERS: dict[str, Any] = {
     "db": Database(migrations=["CREATE TABLE notes (text TEXT)"]),
-    "create_vars": lambda *actor: {"n": 0},
+    "create_vars": _create_vars,
 }
 
 FEATURES: dict[str, Callable[[Any], Any]] = {
