@@ -14,12 +14,10 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ..workflow_errors import DuplicateEntry, EntryInProgress
+from ..workflow_errors import Diverged, DuplicateEntry, EntryInProgress
 from . import keys
 from .entries import Entry, EntryStatus, Kind
 
@@ -120,9 +118,12 @@ class Strand:
 
     # -- what it is asked for
 
-    @contextmanager
-    def doing(self, name: str) -> Generator[str]:
+    def doing(self, name: str) -> Doing:
         """Do one thing; gives its key. Raises ``workflow.entry_in_progress`` (rule 1)."""
+        return Doing(self, name)
+
+    def begin_doing(self, name: str) -> str:
+        """Be busy with one thing; return its key. Raises as :meth:`doing` does."""
         key = keys.join(self.scope.key, name)
         if self._busy is not None:
             raise EntryInProgress(
@@ -130,10 +131,11 @@ class Strand:
                 "one after the other, and use the `wf` that a branch is given inside it"
             )
         self._busy = key
-        try:
-            yield key
-        finally:
-            self._busy = None
+        return key
+
+    def end_doing(self) -> None:
+        """Be busy no longer."""
+        self._busy = None
 
     async def ask(self, key: str, kind: Kind) -> Entry | None:
         """Return what history has of an entry; ``None`` if it has to be made now.
@@ -166,8 +168,11 @@ class Strand:
 
     def ask_now(self, key: str, kind: Kind) -> Entry | None:
         """Do what :meth:`ask` does, at once."""
-        with self.run.watched():
+        try:
             entry = self.run.history.visit(self.key, key, kind)
+        except Diverged:
+            with self.run.watched():
+                raise
         if entry is None:
             self.check_live(key, kind)
         else:
@@ -225,8 +230,9 @@ class Strand:
 
     def check_end(self, scope: str) -> None:
         """Raise unless a scope that has ended asked for all it has (history, rule 4)."""
-        with self.run.watched():
-            self.run.history.check_end(self.key, scope)
+        if self.run.history.has_more(self.key, scope):
+            with self.run.watched():
+                self.run.history.check_end(self.key, scope)
 
     # -- scopes
 
@@ -332,6 +338,22 @@ class Strand:
     def uuid(self) -> uuid.UUID:
         """Return an id that every replay makes again."""
         return uuid.UUID(int=self.random().getrandbits(128), version=4)
+
+
+class Doing:
+    """One thing that a strand does, as a context. Each step has one, hence no generator."""
+
+    __slots__ = ("_name", "_strand")
+
+    def __init__(self, strand: Strand, name: str) -> None:
+        self._strand = strand
+        self._name = name
+
+    def __enter__(self) -> str:
+        return self._strand.begin_doing(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        self._strand.end_doing()
 
 
 LONGEST_TIMER_S = 3600.0
