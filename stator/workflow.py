@@ -1,11 +1,31 @@
 """Durable, replayable runs: what workflows are written with (python-api, section 8)::
 
-from stator.workflow import Step, StepFailed, Workflow, workflow
+    from stator.workflow import Step, Workflow, workflow
 
-class Orders(Actor):
-    @workflow
-    async def run(self, wf: Workflow) -> None:
-        await wf.step("greet", self.greet)
+    class Orders(Actor):
+        state: str = ""
+
+        @workflow
+        async def run(self, wf: Workflow) -> None:
+            await wf.step("charge", self.charge, 5.0, retries=5)
+
+        async def charge(self, step: Step, price: float) -> None:
+            self.state = await payments.charge(price, key=step.idempotency_key)
+
+workflow, step                      say that ``run`` is durable; how a function is run as a step
+Workflow                            what the code of a workflow is given: everything is asked of it
+Step, Backoff                       what a body is given; the pauses between its attempts
+Ok, Failed                          what ``wf.attempt`` returns
+Loop, Turn, Saga, Message           what ``wf.loop``, ``wf.saga`` and ``wf.receive`` return, for
+Promise, Winner                     annotations; so do ``wf.promise`` and ``wf.first``
+Fatal, Undo                         raised by a body: do not try again
+StepFailed, GatherFailed            raised by ``wf``: something did not go well for good
+FirstFailed, UndoFailed
+RecordedError                       stands for an exception whose class is not there any more
+WorkflowErrorEvent                  what ``on_workflow_error`` is told
+WorkflowHandle and the others       a workflow from outside: ``handle.workflow``, ``self.workflow``
+
+The reference is docs/reference/workflows.md, that of the view from outside workflow-control.md.
 """
 
 from stator.runtime.workflow.backoff import Backoff
@@ -23,6 +43,7 @@ from stator.runtime.workflow_errors import (
     Fatal,
     FirstFailed,
     GatherFailed,
+    RecordedError,
     StepFailed,
     Undo,
     UndoFailed,
@@ -50,6 +71,7 @@ __all__ = [
     "OpenEntry",
     "Promise",
     "ReceivedMessage",
+    "RecordedError",
     "Saga",
     "Step",
     "StepFailed",

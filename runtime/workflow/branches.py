@@ -31,8 +31,9 @@ class Winner(NamedTuple, Generic[T]):
     """What came of a ``first``."""
 
     name: str
-    """Of the branch that ended first."""
+    """Of the branch that went well first."""
     value: T
+    """What it returned."""
 
 
 class Branches:

@@ -40,11 +40,15 @@ class WorkflowErrorEvent(msgspec.Struct, frozen=True):
     """The actor's id."""
     error: FailureInfo
     step_name: str | None = None
+    """Of the step, or of the one whose undo handler failed."""
     attempt: int | None = None
     """Of a step: which attempt failed, from 1."""
     max_retries: int | None = None
+    """How many further attempts the step has, as its options say."""
     remaining_retries: int | None = None
+    """How many of them were left for this failure: 3, 2, 1, 0 of three."""
     will_retry: bool | None = None
+    """Whether there is another attempt."""
     retry_delay: float | None = None
     """Seconds until the next attempt."""
     retry_at: float | None = None
