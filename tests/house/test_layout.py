@@ -92,4 +92,4 @@ def test_test_files_have_names_of_their_own() -> None:
 
 def test_unit_tests_mirror_the_parts() -> None:
     folders = {path.parent.name for path in (ROOT / "tests" / "unit").rglob("test_*.py")}
-    assert folders <= {*PARTS, "benchmarks", "examples", "testing"}
+    assert folders <= {*PARTS, "benchmarks", "examples", "testing", "workflows"}
