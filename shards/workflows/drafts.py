@@ -112,7 +112,12 @@ async def _publish_nothing(cell: Cell, commit: Commit, on_committed: Callable[[]
     """Commit what leaves the state alone: nothing has to wait for it."""
     await _until_unsealed(cell)
     was_cancelled = await _see_through(commit(None))
-    on_committed()
+    try:
+        on_committed()
+    except StateNotSerializable as error:
+        # Somebody else's, which is the last good one again. What was committed is done.
+        cell.log.error("state cannot be stored", problem=error.message)
+        on_committed()
     if was_cancelled:
         raise asyncio.CancelledError
 

@@ -72,6 +72,21 @@ async def test_one_that_leaves_the_state_alone_holds_nobody_up(tmp_path: Path) -
         assert await it.call("get") == [1]
 
 
+async def test_one_that_leaves_the_state_alone_is_done_whatever_others_did_to_it(
+    tmp_path: Path,
+) -> None:
+    done: list[str] = []
+
+    def put() -> None:
+        done.append("tried")
+        if len(done) == 1:
+            raise StateNotSerializable("somebody else's")
+
+    async with running(tmp_path) as it:
+        await make_draft(it.cell).publish(nothing, put)
+        assert done == ["tried", "tried"]
+
+
 async def test_an_actor_without_state_has_an_empty_draft(tmp_path: Path) -> None:
     async with running(tmp_path, Stateless) as it:
         await it.txn(leave)
