@@ -74,7 +74,9 @@ class WorkflowRun:
         self._function = function
         self._strands: set[Strand] = set()
         self._active = 0
-        self._resting: list[asyncio.Future[None]] = []
+        self._undoing = 0
+        self._rolls_back = asyncio.Event()
+        """Set while undo handlers run, or wait for their next attempt."""
         scope = Scope("", None)
         scope.is_cancelled = record.is_cancelled
         self.root = Strand(self, scope, now_ms=record.created_ms)
@@ -134,12 +136,14 @@ class WorkflowRun:
         self.host.put_run(self.record)
         self.root.cancel()
 
-    async def rest(self) -> None:
-        """Return when all of it waits, or it is over."""
-        while self._active:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._resting.append(future)
-            await future
+    async def wait_cancelled(self) -> None:
+        """Return when it is over, or undoes what it did."""
+        assert self.root.task is not None
+        rolling_back = asyncio.ensure_future(self._rolls_back.wait())
+        try:
+            await asyncio.wait({self.root.task, rolling_back}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rolling_back.cancel()
 
     # -- from its strands
 
@@ -162,10 +166,6 @@ class WorkflowRun:
         self._active -= 1
         if self._active == 0:
             self.host.set_busy(False)
-            resting, self._resting = self._resting, []
-            for future in resting:
-                if not future.done():
-                    future.set_result(None)
 
     def unpark(self) -> None:
         """Note that a strand waits no longer."""
@@ -184,6 +184,18 @@ class WorkflowRun:
                 for strand in list(self._strands):
                     strand.suspend()
             raise asyncio.CancelledError from error
+
+    @contextmanager
+    def undoing(self) -> Generator[None]:
+        """Note that undo handlers run within."""
+        self._undoing += 1
+        self._rolls_back.set()
+        try:
+            yield
+        finally:
+            self._undoing -= 1
+            if not self._undoing:
+                self._rolls_back.clear()
 
     def forget_turn(self, key: str) -> None:
         """Remove a turn of a loop, with all in it, from history."""

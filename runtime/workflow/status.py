@@ -24,14 +24,16 @@ def status_of(run: Run | None, open_entries: Iterable[Entry]) -> StatusRecord:
     """Return how far a run is; ``open_entries`` are those in :data:`OPEN`, by ``seq``.
 
     Without a run, which is before its first commit, it is pending. One that runs is sleeping
-    while all that it does is wait for time, messages, promises or a retry. One that has ended
-    waits for nothing, whatever it left open.
+    while all that it does is wait for time, messages, promises or a retry. One that was cancelled
+    rolls back until it has ended. One that has ended waits for nothing, whatever it left open.
     """
     if run is None:
         return StatusRecord(RunStatus.PENDING, 0, None, None, None, None, [])
     entries = [] if run.status in ENDED else list(open_entries)
     status = run.status
-    if status is RunStatus.RUNNING and _is_parked(entries):
+    if status is RunStatus.RUNNING and run.is_cancelled:
+        status = RunStatus.ROLLING_BACK
+    elif status is RunStatus.RUNNING and _is_parked(entries):
         status = RunStatus.SLEEPING
     return StatusRecord(
         status,
