@@ -141,18 +141,26 @@ def _begin_generation(cell: Cell) -> None:
     actor._host = cell
     actor.__init__()
     cell.actor = actor
-    if definition.has_state:
-        cell.tracker = StateTracker(definition.state_codec)
     row = cell.row
+    if row.state is None:
+        cell.tracker = _new_tracker(cell)
     row.generation += 1
     row.started_ms = cell.shard.clock.now_ms()
     # Nobody's output waits for this: after a crash the number may be used again, the data not.
     cell.shard.write(RecordStart(row.generation, row.started_ms, row.pk))
 
 
+def _new_tracker(cell: Cell) -> StateTracker | None:
+    definition = cell.definition
+    return StateTracker(definition.state_codec) if definition.has_state else None
+
+
 def _restore(cell: Cell) -> None:
-    if cell.tracker is not None:
-        _restore_state(cell, cell.tracker)
+    tracker = _new_tracker(cell)
+    if tracker is not None:
+        _restore_state(cell, tracker)
+    # Not before: whoever captures meanwhile finds nothing to capture.
+    cell.tracker = tracker
     restore_connections(cell)
     if cell.row.schedules:
         cell.schedule_book.restore(_take_schedules(cell))
