@@ -147,6 +147,8 @@ def _drop_cancelled(kept: list[Entry], changed: dict[int, Entry]) -> dict[int, E
     ]
     dropped: dict[int, Entry] = {}
     for entry in kept:
+        if entry.kind is Kind.PROMISE and _await_again(entry, decided):
+            changed[entry.seq] = entry
         if entry.status is not EntryStatus.CANCELLED:
             continue
         if any(keys.is_within(entry.key, block) for block in decided):
@@ -157,3 +159,16 @@ def _drop_cancelled(kept: list[Entry], changed: dict[int, Entry]) -> dict[int, E
         else:
             dropped[entry.seq] = entry
     return dropped
+
+
+def _await_again(entry: Entry, decided: list[str]) -> bool:
+    """Forget which awaits of a promise were cut off, if their block is open again."""
+    cut_off: list[tuple[str, int, str]] = entry.detail or []
+    if not cut_off:
+        return False
+    entry.detail = [
+        each
+        for each in cut_off
+        if any(each[2] == block or keys.is_within(each[2], block) for block in decided)
+    ]
+    return len(entry.detail) < len(cut_off)

@@ -159,8 +159,8 @@ class Entry(msgspec.Struct, array_like=True):
     error: ErrorRecord | None = None
     detail: Any = None
     """FAILED step: ``exhausted``, ``timeout``, ``fatal`` or ``undone``. RECEIVE: names of queues.
-    GATHER, MAP, FIRST: names of branches. PROMISE: which awaits were cut off, by strand and number.
-    VERSION: ``[resolved, latest]``. REMOVED: the kind."""
+    GATHER, MAP, FIRST: names of branches. PROMISE: which awaits were cut off, by strand, number
+    and scope. VERSION: ``[resolved, latest]``. REMOVED: the kind."""
     winner: str | None = None
     """Of a FIRST."""
     undo: UndoMark | None = None

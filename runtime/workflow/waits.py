@@ -94,7 +94,7 @@ class Promise:
         entry = self._entry
         number = self._awaited.get(strand.key, 0)
         self._awaited[strand.key] = number + 1
-        if [strand.key, number] in (entry.detail or ()):
+        if [strand.key, number] in [each[:2] for each in entry.detail or ()]:
             raise asyncio.CancelledError  # its value came after this had been cut off
         if entry.status is not EntryStatus.COMPLETED:
             with strand.doing("awaiting " + keys.last_name(entry.key)):
@@ -112,7 +112,8 @@ class Promise:
             await strand.wait(future)
         except asyncio.CancelledError:
             if strand.scope.is_dead and not self._run.is_suspended:
-                entry.detail = [*(entry.detail or ()), [strand.key, number]]
+                cut_off = [strand.key, number, strand.scope.key]
+                entry.detail = [*(entry.detail or ()), cut_off]
                 self._run.host.put(entry)
             raise
         finally:
