@@ -8,9 +8,8 @@ Rule 2. A block that ends well is final. Within another saga its steps become th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..workflow_errors import Diverged, UndoFailed
 from .entries import Entry, EntryStatus, Kind
@@ -27,8 +26,6 @@ _UNDOING = (EntryStatus.UNDOING, EntryStatus.UNDONE, EntryStatus.FAILED)
 
 class Saga:
     """``async with wf.saga("checkout") as saga``: its :attr:`step` is that of the workflow."""
-
-    step: Callable[..., Any]
 
     def __init__(self, workflow: Workflow, strand: Strand, name: str) -> None:
         self._strand = strand

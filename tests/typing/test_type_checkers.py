@@ -86,19 +86,21 @@ def seeded(path: Path, checker: int) -> dict[int, str]:
     }
 
 
+@pytest.mark.parametrize("name", ["sample_application.py", "sample_workflow.py"])
 @pytest.mark.parametrize("check", [run_mypy, run_pyright])
-def test_an_application_has_no_type_errors(check: Checker, tmp_path: Path) -> None:
-    path = tmp_path / "sample_application.py"
-    shutil.copy(HERE / "sample_application.py", path)
+def test_an_application_has_no_type_errors(check: Checker, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    shutil.copy(HERE / name, path)
     assert check(path) == {}
 
 
+@pytest.mark.parametrize("name", ["seeded_errors.py", "seeded_workflow_errors.py"])
 @pytest.mark.parametrize(("check", "checker"), CHECKERS)
 def test_every_seeded_mistake_is_found_and_none_is_invented(
-    check: Checker, checker: int, tmp_path: Path
+    check: Checker, checker: int, name: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "seeded_errors.py"
-    shutil.copy(HERE / "seeded_errors.py.txt", path)
+    path = tmp_path / name
+    shutil.copy(HERE / f"{name}.txt", path)
     expected = seeded(path, checker)
     assert len(expected) > 15
     found = check(path)
