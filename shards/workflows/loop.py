@@ -172,7 +172,7 @@ class WorkflowLoop:
         run = self._run
         if run is None or not self.is_active:
             return await self._load()
-        if run.bodies:
+        if run.bodies or CALLER.get() is self:  # its own code cannot wait for its own end
             raise InFlight
         run.suspend()
         await self.wait()

@@ -11,9 +11,10 @@ from stator import Actor, Queue, action, setup
 from stator.runtime.handles import ActorHandle
 from stator.runtime.registry import Registry
 from stator.testing import TestingClient, running
-from stator.workflow import Fatal, Workflow, workflow
+from stator.workflow import Fatal, workflow
 
-Script = Callable[[Workflow], Awaitable[Any]]
+Script = Callable[..., Awaitable[Any]]
+"""Takes the workflow, or the actor and the workflow."""
 Handle = ActorHandle
 
 
@@ -32,6 +33,12 @@ def application(
         def notes(self) -> list[str]:
             """Return the state."""
             return self.state
+
+        @action
+        async def take(self) -> Any:
+            """Receive what the workflow could receive."""
+            message = await self.queue.try_next(self.orders)
+            return None if message is None else message.body
 
         @action
         async def control(self, verb: str, *args: Any) -> str:
