@@ -67,6 +67,7 @@ def resume_undo(entries: Iterable[Entry]) -> list[Entry]:
         mark = entry.undo
         if mark is not None and mark.status is EntryStatus.FAILED:
             mark.status, mark.attempts, mark.error = EntryStatus.WAITING, 0, None
+            mark.failures = 0
             changed.append(entry)
         elif entry.kind is Kind.SAGA and entry.status is EntryStatus.FAILED:
             entry.status, entry.finished_ms = EntryStatus.UNDOING, None

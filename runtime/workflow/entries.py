@@ -115,6 +115,8 @@ class UndoMark(msgspec.Struct, array_like=True):
     due_ms: int | None = None
     finished_ms: int | None = None
     error: ErrorRecord | None = None
+    failures: int = 0
+    """How many of its attempts ended with an error."""
 
 
 class StoredMessage(msgspec.Struct, array_like=True):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from . import keys
 from .entries import Entry, EntryStatus, Kind
 from .strand import Scope
-from .values import decode_value, round_trip
+from .values import round_trip
 
 if TYPE_CHECKING:
     from .strand import Strand
@@ -112,7 +112,7 @@ class Turns(Generic[State]):
         if entry.status is EntryStatus.COMPLETED:
             strand.run.history.skip_within(strand.key, key)
             strand.see(entry)
-            self._loop.result = None if entry.output is None else decode_value(entry.output)
+            self._loop.result = strand.read(entry.output)
             return None
         last = strand.run.history.last_turn(key)
         if last is None:
@@ -147,7 +147,7 @@ class Turns(Generic[State]):
             entry = strand.make(key, Kind.TURN, EntryStatus.RUNNING, output=image)
             strand.run.host.put(entry)
         else:
-            state = cast(State, None if entry.output is None else decode_value(entry.output))
+            state = cast(State, strand.read(entry.output))
         strand.now_ms = max(strand.now_ms, entry.created_ms)
         self._forget_old_turns()
         self._turn_entry = entry

@@ -17,6 +17,9 @@ ErrorTypes = type[BaseException] | tuple[type[BaseException], ...]
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
+INTERRUPTIONS = 3
+"""How often the process may end during a body before the body counts as the cause."""
+
 STEP_MARK = "__stator_step__"
 """Where a function keeps the options that ``@step`` gave it."""
 

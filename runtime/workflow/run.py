@@ -20,7 +20,14 @@ from typing import Any
 
 from ..awaiting import result_of
 from ..errors import StateNotSerializable
-from ..workflow_errors import Diverged, FirstFailed, GatherFailed, StepFailed, UndoFailed
+from ..workflow_errors import (
+    Diverged,
+    FirstFailed,
+    GatherFailed,
+    HistoryUnreadable,
+    StepFailed,
+    UndoFailed,
+)
 from .context import Workflow
 from .entries import ENDED, Entry, EntryStatus, Kind, Run, RunStatus, decode_messages, encode_record
 from .failures import record_error, revive_error
@@ -56,7 +63,7 @@ class WorkflowRun:
         """Whether nothing is waited for any more."""
         self.is_frozen = record.status is RunStatus.ROLLING_BACK
         """Whether only history is played (rule 5)."""
-        self.divergence: Diverged | None = None
+        self.divergence: Diverged | HistoryUnreadable | None = None
         self.asked = 0
         """How many entries were asked for."""
         self.replayed = 0
@@ -74,9 +81,9 @@ class WorkflowRun:
         self._function = function
         self._strands: set[Strand] = set()
         self._active = 0
-        self._undoing = 0
-        self._rolls_back = asyncio.Event()
-        """Set while undo handlers run, or wait for their next attempt."""
+        self._pausing = 0
+        self._pauses = asyncio.Event()
+        """Set while an undo handler waits for its next attempt."""
         scope = Scope("", None)
         scope.is_cancelled = record.is_cancelled
         self.root = Strand(self, scope, now_ms=record.created_ms)
@@ -137,13 +144,13 @@ class WorkflowRun:
         self.root.cancel()
 
     async def wait_cancelled(self) -> None:
-        """Return when it is over, or undoes what it did."""
+        """Return when it is over, or what undoes it waits for another attempt."""
         assert self.root.task is not None
-        rolling_back = asyncio.ensure_future(self._rolls_back.wait())
+        pausing = asyncio.ensure_future(self._pauses.wait())
         try:
-            await asyncio.wait({self.root.task, rolling_back}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({self.root.task, pausing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            rolling_back.cancel()
+            pausing.cancel()
 
     # -- from its strands
 
@@ -175,10 +182,13 @@ class WorkflowRun:
 
     @contextmanager
     def watched(self) -> Generator[None]:
-        """End the run if a divergence is found within (rule 3); its code hears of no more."""
+        """End the run if a divergence is found within (rule 3); its code hears of no more.
+
+        What cannot be read is one: code and history do not fit, and nobody should undo for that.
+        """
         try:
             yield
-        except Diverged as error:
+        except (Diverged, HistoryUnreadable) as error:
             if self.divergence is None and not self.is_suspended:
                 self.divergence = error
                 for strand in list(self._strands):
@@ -186,16 +196,16 @@ class WorkflowRun:
             raise asyncio.CancelledError from error
 
     @contextmanager
-    def undoing(self) -> Generator[None]:
-        """Note that undo handlers run within."""
-        self._undoing += 1
-        self._rolls_back.set()
+    def pausing_undo(self) -> Generator[None]:
+        """Note that an undo handler waits for its next attempt within."""
+        self._pausing += 1
+        self._pauses.set()
         try:
             yield
         finally:
-            self._undoing -= 1
-            if not self._undoing:
-                self._rolls_back.clear()
+            self._pausing -= 1
+            if not self._pausing:
+                self._pauses.clear()
 
     def forget_turn(self, key: str) -> None:
         """Remove a turn of a loop, with all in it, from history."""

@@ -24,11 +24,10 @@ from . import keys
 from .bodies import Attempt, AttemptTimedOut
 from .entries import Entry, EntryStatus, Kind
 from .failures import record_error, revive_error
-from .options import StepOptions
+from .options import INTERRUPTIONS, StepOptions
 from .undo import arm, arm_again, check_addressable
 from .values import (
     MAX_SHOWN_BYTES,
-    decode_value,
     encode_arguments,
     result_annotation,
     round_trip,
@@ -36,9 +35,6 @@ from .values import (
 
 if TYPE_CHECKING:
     from .strand import Strand
-
-INTERRUPTIONS = 3
-"""How often the process may end during a step before the step counts as its cause."""
 
 _ENDS_FOR_GOOD = (Fatal, Undo, EntryInProgress, OutputNotSerializable, StateNotSerializable)
 
@@ -71,8 +67,7 @@ class StepCall:
 
     def decode(self) -> Any:
         """Return the stored output."""
-        output = self.entry.output
-        return None if output is None else decode_value(output, result_annotation(self.function))
+        return self.strand.read(self.entry.output, result_annotation(self.function))
 
 
 class Performer(Protocol):

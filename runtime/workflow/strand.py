@@ -17,9 +17,11 @@ import uuid
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ..workflow_errors import Diverged, DuplicateEntry, EntryInProgress
+from ..workflow_errors import Diverged, DuplicateEntry, EntryInProgress, HistoryUnreadable
 from . import keys
 from .entries import Entry, EntryStatus, Kind
+from .timers import InstantTimer
+from .values import decode_value
 
 if TYPE_CHECKING:
     from .run import WorkflowRun
@@ -234,6 +236,16 @@ class Strand:
             with self.run.watched():
                 self.run.history.check_end(self.key, scope)
 
+    def read(self, image: bytes | None, annotation: Any = Any) -> Any:
+        """Return a stored value. One that cannot be read ends the run, as a divergence does."""
+        if image is None:
+            return None
+        try:
+            return decode_value(image, annotation)
+        except HistoryUnreadable:
+            with self.run.watched():
+                raise
+
     # -- scopes
 
     def enter(self, scope: Scope) -> None:
@@ -257,22 +269,7 @@ class Strand:
 
         This is a wait in which the actor may sleep (workflow page, section 16.1).
         """
-        clock = self.run.host.clock
-        timer = None
-
-        def look() -> None:
-            nonlocal timer
-            assert due_ms is not None
-            left = (due_ms - clock.now_ms()) / 1000
-            if future.done():
-                return
-            if left <= 0:
-                future.set_result(None)
-            else:
-                timer = clock.call_later(min(left, LONGEST_TIMER_S), look)
-
-        if due_ms is not None:
-            look()
+        timer = None if due_ms is None else InstantTimer(self.run.host.clock, future, due_ms)
         self.run.park()
         try:
             return await future
@@ -354,10 +351,6 @@ class Doing:
 
     def __exit__(self, *_: object) -> None:
         self._strand.end_doing()
-
-
-LONGEST_TIMER_S = 3600.0
-"""The clock may be set: nobody waits for longer without a look at it."""
 
 
 def check_unique(names: list[str], what: str) -> None:

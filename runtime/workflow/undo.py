@@ -17,7 +17,7 @@ import asyncio
 import inspect
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, cast, get_type_hints
 
 import msgspec
 
@@ -27,9 +27,9 @@ from . import keys
 from .bodies import Attempt, wants_step
 from .callables import positional_count
 from .entries import Entry, EntryStatus, UndoMark
-from .failures import as_recorded
+from .failures import as_recorded, record_error
 from .history import is_armed
-from .options import StepOptions
+from .options import INTERRUPTIONS, StepOptions
 from .references import find, is_findable, reference_of
 from .values import decode_value, result_annotation
 
@@ -126,8 +126,7 @@ async def undo_all(strand: Strand, saga: str) -> None:
     is_shielded, strand.is_shielded = strand.is_shielded, True
     try:
         for entry in _armed(strand.run, saga):
-            with strand.run.undoing():
-                await _undo(strand, entry)
+            await _undo(strand, entry)
     finally:
         strand.is_shielded = is_shielded
 
@@ -138,16 +137,24 @@ async def _undo(strand: Strand, entry: Entry) -> None:
     assert mark is not None
     while True:
         if mark.status is EntryStatus.RETRYING and mark.due_ms is not None:
-            await strand.wait(asyncio.get_running_loop().create_future(), mark.due_ms)
+            with strand.run.pausing_undo():
+                await strand.wait(asyncio.get_running_loop().create_future(), mark.due_ms)
         if strand.run.is_suspended:
             raise asyncio.CancelledError
+        if mark.attempts - mark.failures > max(handler.options.retries, INTERRUPTIONS):
+            problem = RuntimeError("its process ended again and again while it ran")
+            await _fail(strand, entry, problem)
         mark.status, mark.due_ms = EntryStatus.RUNNING, None
         mark.attempts += 1
         strand.run.host.put(entry)
         await strand.committed()
         try:
             await _perform(strand, entry, handler)
-        except (asyncio.CancelledError, GeneratorExit):
+        except asyncio.CancelledError:
+            if strand.run.is_suspended:
+                _take_back(strand, mark, entry)
+            raise
+        except GeneratorExit:
             raise
         except BaseException as error:  # user code must not end the worker
             await _note_failure(strand, entry, handler.options, error)
@@ -170,30 +177,51 @@ async def _perform(strand: Strand, entry: Entry, handler: UndoHandler) -> None:
     await attempt.perform(handler.function, _arguments(handler, entry))
 
 
+def _take_back(strand: Strand, mark: UndoMark, entry: Entry) -> None:
+    """Let an attempt that an orderly stop cut off not count."""
+    mark.attempts -= 1
+    mark.status = EntryStatus.RETRYING
+    mark.due_ms = strand.run.host.clock.now_ms()
+    _put(strand, entry)
+
+
 async def _note_failure(
     strand: Strand, entry: Entry, options: StepOptions, error: BaseException
 ) -> None:
     """Put that a handler failed. Raises ``workflow.undo_failed`` if it was its last attempt."""
     run, mark = strand.run, entry.undo
     assert mark is not None
-    mark.error, revived = as_recorded(error)
-    is_over = mark.attempts > options.retries
-    if is_over:
-        mark.status = EntryStatus.FAILED
-    else:
-        delay = options.backoff.delay(mark.attempts, random.random)
-        mark.status = EntryStatus.RETRYING
-        mark.due_ms = run.host.clock.now_ms() + round(delay * 1000)
-    try:
-        run.host.put(entry)
-    except ActorError as problem:
-        run.host.log.error("state cannot be stored", problem=problem.message)
-        run.host.put(entry)
+    mark.failures += 1
+    if mark.failures > options.retries:
+        await _fail(strand, entry, error)
+    delay = options.backoff.delay(mark.failures, random.random)
+    mark.error = record_error(error)
+    mark.status = EntryStatus.RETRYING
+    mark.due_ms = run.host.clock.now_ms() + round(delay * 1000)
+    _put(strand, entry)
     name = keys.show(keys.last_name(entry.key))
     run.host.log.warning("undo handler failed", step=name, attempt=mark.attempts, exc_info=error)
-    if is_over:
-        await run.reports.undo_failed(name, mark.error)
-        raise UndoFailed.of(step=name, error=revived) from error
+
+
+async def _fail(strand: Strand, entry: Entry, error: BaseException) -> NoReturn:
+    """Put that a handler failed for good, report it and raise ``workflow.undo_failed``."""
+    run, mark = strand.run, entry.undo
+    assert mark is not None
+    mark.error, revived = as_recorded(error)
+    mark.status = EntryStatus.FAILED
+    _put(strand, entry)
+    name = keys.show(keys.last_name(entry.key))
+    run.host.log.error("undo handler failed for good", step=name, exc_info=error)
+    await run.reports.undo_failed(name, mark.error)
+    raise UndoFailed.of(step=name, error=revived) from error
+
+
+def _put(strand: Strand, entry: Entry) -> None:
+    try:
+        strand.run.host.put(entry)
+    except ActorError as problem:
+        strand.run.host.log.error("state cannot be stored", problem=problem.message)
+        strand.run.host.put(entry)
 
 
 def _arguments(handler: UndoHandler, entry: Entry) -> list[Any]:

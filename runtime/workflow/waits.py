@@ -12,7 +12,6 @@ from . import keys
 from .entries import Entry, EntryStatus, Kind
 from .history import History
 from .strand import CURRENT, Strand
-from .values import decode_value
 
 _EARLY = "="
 """Before the key of a promise that was resolved before it was asked for; no name begins so."""
@@ -101,7 +100,7 @@ class Promise:
                 strand.check_live(entry.key, Kind.PROMISE)
                 await self._resolved(strand, number)
         strand.see(entry)
-        return None if entry.output is None else decode_value(entry.output)
+        return strand.read(entry.output)
 
     async def _resolved(self, strand: Strand, number: int) -> None:
         entry = self._entry
@@ -134,8 +133,9 @@ def resolve_promise(strand: Strand, history: History, name: str, image: bytes | 
         early = strand.make(_EARLY + name, Kind.RESOLUTION, EntryStatus.COMPLETED, output=image)
         strand.run.host.put(early)
         return
-    entry.output = image
-    strand.close(entry, EntryStatus.COMPLETED)
+    entry.output, entry.status = image, EntryStatus.COMPLETED
+    entry.finished_ms = strand.run.host.clock.now_ms()  # which no strand has seen yet
+    strand.run.host.put(entry)
     for future in strand.run.promises.get(entry.key, ()):
         if not future.done():
             future.set_result(None)

@@ -206,8 +206,8 @@ class WorkflowLoop:
         return WorkflowRows(row, [EntryRow(each.seq, encode_record(each)) for each in entries])
 
     async def cancel(self) -> None:
-        """End it and let its undo handlers run; return when it is over, or the first of them is
-        about to run."""
+        """End it and let its undo handlers run; return when it is over, or one of them waits for
+        another attempt."""
         run = self._run
         if run is None or self._record.status in ENDED:
             return
