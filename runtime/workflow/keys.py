@@ -3,7 +3,8 @@
 Rule 1. A key is the names of the scopes around an entry and its own, joined by ``/``.
 Rule 2. Turn ``n`` of a loop is the segment ``~n`` after the loop's key: ``orders/~12/charge``.
 Rule 3. No two places share a key (workflow page, section 13, no. 18): in a name ``/``, ``%`` and
-        a ``~`` at its beginning are written as ``%2F``, ``%25`` and ``%7E``. Other characters stay.
+        a ``~`` or ``=`` at its beginning are written as ``%2F``, ``%25``, ``%7E`` and ``%3D``.
+        Other characters stay. So what begins with ``=`` is free for what has no place in the code.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ..percent_encoding import percent_decode
 
 TURN = "~"
 """What the segment of a turn begins with."""
+_MARKS = (TURN, "=")
 
 
 def escape(name: str) -> str:
@@ -24,7 +26,7 @@ def escape(name: str) -> str:
         name = name.replace("%", "%25")
     if "/" in name:
         name = name.replace("/", "%2F")
-    return "%7E" + name[1:] if name[0] == TURN else name
+    return f"%{ord(name[0]):X}{name[1:]}" if name[0] in _MARKS else name
 
 
 def _check_storable(name: str) -> None:
