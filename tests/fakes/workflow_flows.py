@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from stator import Actor, Event, Queue, Registry, action, setup
+from stator.client.handle import Handle
 from stator.runtime import faults
-from stator.runtime.handles import ActorHandle
 from stator.runtime.state_codec import StateCodec
 from stator.runtime.storage import ActorRow, MessageRow
 from stator.runtime.workflow.entries import Entry, decode_entry
@@ -91,7 +91,7 @@ class Runner:
 
     def __init__(self, client: TestingClient) -> None:
         self.client = client
-        self.actor: ActorHandle = client.get_or_create("flow", ["a"])
+        self.actor: Handle = client.get_or_create("flow", ["a"])
 
     @property
     def testing(self) -> Controls:
