@@ -7,7 +7,8 @@ from types import TracebackType
 
 from ..clock import Timer
 from .entries import Entry, EntryStatus, Kind
-from .strand import LONGEST_TIMER_S, Scope, Strand
+from .strand import Scope, Strand
+from .timers import LONGEST_TIMER_S
 
 
 class ScopeBlock:

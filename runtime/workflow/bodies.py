@@ -74,6 +74,9 @@ class Attempt:
             if step is not None:
                 step.cancelled.set()
             body.cancel()
+            # An error knows the frames it passed; they are not to know the error.
+            self._outcome = None
+            del body
 
     @property
     def _name(self) -> str:

@@ -102,6 +102,7 @@ class Branches:
         One that was cut off keeps its place: a replay plays the branches that had begun, no more.
         """
         self._running -= 1
+        strand.task = None  # its context has the strand: that would be a circle
         run = self._strand.run
         has_ended = name in self.results or name in self.errors
         if self._waiting and has_ended and self.winner is None and run.is_playing:

@@ -41,8 +41,8 @@ class Saga:
     @property
     def key(self) -> str:
         """Key of its entry."""
-        assert self._scope is not None, "the saga has not begun"
-        return self._scope.key
+        assert self._entry is not None, "the saga has not begun"
+        return self._entry.key
 
     async def __aenter__(self) -> Saga:
         strand = self._strand
@@ -65,6 +65,7 @@ class Saga:
         strand, entry, scope = self._strand, self._entry, self._scope
         assert entry is not None and scope is not None
         strand.leave(scope)
+        self._scope = None  # it knows its saga: that would be a circle
         strand.see(entry)
         if error is None:
             strand.check_end(scope.key)

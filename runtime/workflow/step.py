@@ -26,7 +26,6 @@ class StepScope:
 
     conn = None
     request = None
-    workflow_scope: Any
 
     def __init__(self, actor: Actor, draft: Draft | None = None) -> None:
         """``draft`` is the state of a ``txn``."""
@@ -34,8 +33,12 @@ class StepScope:
         self.draft = draft
         self.is_open = True
         """Whether the workflow still wants what the body does."""
-        self.workflow_scope = self
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def workflow_scope(self) -> Any:
+        """Itself: it is its own scope."""
+        return self
 
     def on_loop(self, call: Callable[[], Any]) -> Any:
         """Return what ``call`` returns on the loop, also from the thread of a plain body."""

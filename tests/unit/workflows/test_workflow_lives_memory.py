@@ -128,3 +128,62 @@ async def test_a_thousand_actors_that_sleep_leave_no_cell() -> None:
         await it.pass_time(10)
         assert await it.call("total", key="7") == 11
         assert await it.call("total", key="999") == 11
+
+
+TIMES = 20
+
+
+async def _steps(self: Any, wf: Workflow) -> None:
+    for number in range(TIMES):
+        await wf.step(str(number), self.bump)
+
+
+async def _failing(self: Any, wf: Workflow) -> None:
+    async def bad() -> None:
+        raise ValueError("no")
+
+    for number in range(TIMES):
+        await wf.attempt(str(number), bad, retries=0)
+
+
+async def _waits(self: Any, wf: Workflow) -> None:
+    for number in range(TIMES):
+        await wf.sleep(str(number), 0)
+
+
+async def _branches(self: Any, wf: Workflow) -> None:
+    for number in range(TIMES):
+        await wf.gather(str(number), a=lambda w: w.sleep("z", 0), b=lambda w: w.sleep("z", 0))
+
+
+async def _blocks(self: Any, wf: Workflow) -> None:
+    for number in range(TIMES):
+        async with wf.saga(f"s{number}"), wf.timeout(f"t{number}", 10), wf.scope(f"c{number}"):
+            pass
+
+
+async def _turns(self: Any, wf: Workflow) -> None:
+    async for turn in wf.loop("l"):
+        if turn.index == TIMES:
+            turn.stop()
+
+
+@pytest.mark.parametrize("part", [_steps, _failing, _waits, _branches, _blocks, _turns])
+async def test_what_was_done_is_freed_without_the_garbage_collector(part: Any) -> None:
+    async def body(self: Any, wf: Workflow) -> None:
+        await wf.receive("begin", self.orders)
+        await part(self, wf)
+        await wf.receive("end", self.orders)
+
+    async with living(body) as it:
+        await it.begin()
+        gc.collect()
+        gc.disable()
+        try:
+            await it.call("put", 1)
+            await turns(300)
+            assert "end" in it.entries
+            it.local.log.lines.clear()  # errors refer to the frames they passed
+            assert gc.collect() < TIMES
+        finally:
+            gc.enable()
