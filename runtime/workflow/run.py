@@ -163,6 +163,10 @@ class WorkflowRun:
         self._strands.add(strand)
         self.unpark()
 
+    def has(self, strand: Strand) -> bool:
+        """Whether a strand is part of it still."""
+        return strand in self._strands
+
     def discard(self, strand: Strand) -> None:
         """Note that a strand has ended."""
         self._strands.discard(strand)

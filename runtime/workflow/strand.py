@@ -127,6 +127,11 @@ class Strand:
     def begin_doing(self, name: str) -> str:
         """Be busy with one thing; return its key. Raises as :meth:`doing` does."""
         key = keys.join(self.scope.key, name)
+        if CURRENT.get() is not self or not self.run.has(self):
+            raise EntryInProgress(
+                f"'{keys.show(key)}' was asked for by code that is no part of it, or no more: use "
+                "a `wf` in the code that it was given to, and while that runs"
+            )
         if self._busy is not None:
             raise EntryInProgress(
                 f"'{keys.show(key)}' was asked for while '{keys.show(self._busy)}' goes on: await "
