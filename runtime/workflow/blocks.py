@@ -12,7 +12,10 @@ from .timers import LONGEST_TIMER_S
 
 
 class ScopeBlock:
-    """``async with wf.scope("payment")``: names in it are its own. It has no entry."""
+    """``async with wf.scope("payment")``: names in it are its own. It has no entry.
+
+    Its own name is unique as that of an entry is: a replay could not tell two such blocks apart.
+    """
 
     def __init__(self, strand: Strand, name: str) -> None:
         self._strand = strand
@@ -22,6 +25,8 @@ class ScopeBlock:
     async def __aenter__(self) -> None:
         strand = self._strand
         with strand.doing(self._name) as key:
+            strand.run.history.check_unused(key, "scope", also=strand.scope.blocks)
+            strand.scope.blocks |= {key}
             self._scope = Scope(key, strand.scope)
         strand.enter(self._scope)
 

@@ -13,7 +13,7 @@ Rule 4. What a scope has in history and its code did not ask for is a divergence
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from ..workflow_errors import Diverged, DuplicateEntry
 from . import keys
@@ -69,7 +69,7 @@ class History:
 
         Raises ``workflow.diverged`` and ``workflow.duplicate_entry``.
         """
-        self._check_unused(key, kind)
+        self.check_unused(key, kind)
         following = self.expected(strand)
         if following is None:
             self._asked.add(key)
@@ -82,7 +82,7 @@ class History:
 
     def find(self, key: str, kind: Kind) -> Entry | None:
         """Return an entry of a free kind (rule 2). Raises as :meth:`visit` does."""
-        self._check_unused(key, kind)
+        self.check_unused(key, kind)
         self._asked.add(key)
         entry = self._by_key.get(key)
         if entry is not None and entry.kind is not kind:
@@ -94,7 +94,7 @@ class History:
 
         Raises as :meth:`visit` does.
         """
-        self._check_unused(key, Kind.REMOVED)
+        self.check_unused(key, Kind.REMOVED)
         entry = self._by_key.get(key)
         if entry is None:
             self._asked.add(key)
@@ -138,11 +138,12 @@ class History:
             assert entry is not None
             raise Diverged.between((entry.key, entry.kind), None)
 
-    def _check_unused(self, key: str, kind: Kind) -> None:
-        if key in self._asked:
+    def check_unused(self, key: str, kind: str, also: Collection[str] = ()) -> None:
+        """Raise ``workflow.duplicate_entry`` if a name was used before, or is in ``also``."""
+        if key in self._asked or key in also:
             raise DuplicateEntry(
-                f"the name '{keys.last_name(key)}' is used twice in one scope: give the {kind} "
-                "another name, or tell several apart by `key=`"
+                f"the name '{keys.show(keys.last_name(key))}' is used twice in one scope: give "
+                f"the {kind} another name, or tell several apart by `key=`"
             )
 
     # -- what it finds, and what becomes of it

@@ -48,7 +48,7 @@ CURRENT: ContextVar[Strand | None] = ContextVar("stator_strand", default=None)
 class Scope:
     """A block of a strand's code, whose entries share the beginning of their keys."""
 
-    __slots__ = ("_random", "forgets", "is_cancelled", "key", "parent", "saga")
+    __slots__ = ("_random", "blocks", "forgets", "is_cancelled", "key", "parent", "saga")
 
     def __init__(
         self,
@@ -67,6 +67,8 @@ class Scope:
             self.saga = parent.saga
         self.forgets = forgets
         self.is_cancelled = False
+        self.blocks: frozenset[str] = frozenset()
+        """Keys of the blocks in it that have no entry."""
         self._random: random.Random | None = None
 
     @property

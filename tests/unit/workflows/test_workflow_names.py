@@ -117,3 +117,38 @@ async def test_options_that_make_no_sense_are_refused(options: Any) -> None:
         await wf.step("a", _quick, **options)
 
     assert "Error" in await _code_of(call)
+
+
+# ------------------------------------------------------------------------ names of scopes
+
+
+async def test_a_scope_has_a_name_of_its_own() -> None:
+    """Live it would do no harm; a replay could not tell the two apart."""
+
+    async def call(wf: Workflow) -> None:
+        for name in ("a", "b"):
+            async with wf.scope("twice"):
+                await wf.step(name, _quick)
+
+    assert await _code_of(call) == "workflow.duplicate_entry"
+
+
+async def test_a_scope_is_not_called_as_a_block_before_it() -> None:
+    async def call(wf: Workflow) -> None:
+        async with wf.saga("twice"):
+            await wf.step("a", _quick)
+        async with wf.scope("twice"):
+            await wf.step("b", _quick)
+
+    assert await _code_of(call) == "workflow.duplicate_entry"
+
+
+async def test_each_turn_may_have_a_scope_of_the_same_name() -> None:
+    async def call(wf: Workflow) -> None:
+        async for turn in wf.loop("turns", keep=1):
+            async with wf.scope("scope"), wf.scope("scope"):
+                await wf.step("a", _quick)
+            if turn.index == 3:
+                turn.stop()
+
+    assert await _code_of(call) == "well"
