@@ -66,6 +66,10 @@ class WorkflowRun:
         self.divergence: Diverged | HistoryUnreadable | None = None
         self.asked = 0
         """How many entries were asked for."""
+        self.is_resumed = bool(len(history))
+        """Whether there is something to replay."""
+        self.begun = 0
+        """How many strands began."""
         self.replayed = 0
         """How many entries came from history."""
         self.refused: list[tuple[str, str]] = []
@@ -161,6 +165,7 @@ class WorkflowRun:
     def add(self, strand: Strand) -> None:
         """Let a strand be part of it."""
         self._strands.add(strand)
+        self.begun += 1
         self.unpark()
 
     def has(self, strand: Strand) -> bool:

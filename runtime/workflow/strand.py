@@ -118,6 +118,8 @@ class Strand:
         self.commits = 0
         """How often it waited for what it put."""
         self._busy: str | None = None
+        self._is_ahead = False
+        """Whether it asked for something that history did not have."""
         self._refusals = 0
 
     # -- what it is asked for
@@ -155,10 +157,23 @@ class Strand:
         if self.run.asked % TURN == 0:
             await asyncio.sleep(0)
         try:
-            return self.ask_now(key, kind)
+            entry = self.ask_now(key, kind)
+            if entry is None and not self._is_ahead:
+                await self._let_others_catch_up()
+                self.check_live(key, kind)
         except asyncio.CancelledError:
             await self._keep_from_looping()
             raise
+        return entry
+
+    async def _let_others_catch_up(self) -> None:
+        """Do nothing new before all strands are through what history has of them: a divergence
+        that one of them finds is to be found first (``run.py``, rule 3)."""
+        run, before = self.run, None
+        while run.is_resumed and before != (run.replayed, run.begun):
+            before = run.replayed, run.begun
+            await asyncio.sleep(0)
+        self._is_ahead = True
 
     async def _keep_from_looping(self) -> None:
         """Hold code up that goes on and on after its end: it catches ``asyncio.CancelledError`` in
@@ -304,7 +319,7 @@ class Strand:
             self.is_shielded, self.must_finish = is_shielded, must_finish
         if is_done or is_shielded:
             return
-        if self.run.is_suspended or self.scope.is_dead:
+        if not self.run.is_playing or self.scope.is_dead:
             raise asyncio.CancelledError
 
     def cut_off(self, entry: Entry) -> None:
