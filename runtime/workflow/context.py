@@ -214,14 +214,14 @@ class Workflow:
     async def run_loop(
         self,
         name: str,
-        function: Callable[[Workflow, Turn[Any]], Awaitable[Any]],
+        fn: Callable[[Workflow, Turn[Any]], Awaitable[Any]],
         state: Any = None,
         keep: int = 20,
     ) -> Any:
-        """Run ``function`` in each turn of a loop; return the loop's result."""
+        """Run ``fn`` in each turn of a loop; return the loop's result."""
         loop = self.loop(name, state, keep)
         async for turn in loop:
-            await function(self, turn)
+            await fn(self, turn)
         return loop.result
 
     def scope(self, name: str) -> ScopeBlock:
@@ -387,19 +387,19 @@ class Workflow:
         self,
         name: str,
         items: Sequence[Item],
-        function: Callable[[Workflow, Item], Awaitable[T]],
+        fn: Callable[[Workflow, Item], Awaitable[T]],
         key: Callable[[Item], Any] | None = None,
         concurrency: int | None = None,
         *,
         return_errors: bool = False,
     ) -> list[T]:
-        """Run ``function`` for each item, at most ``concurrency`` at a time; return the results.
+        """Run ``fn`` for each item, at most ``concurrency`` at a time; return the results.
 
         Branches are called after the place of their item, or what ``key`` makes of it. Raises as
         :meth:`gather` does.
         """
         return await gather_items(
-            self._strand, name, list(items), function, key, concurrency, return_errors
+            self._strand, name, list(items), fn, key, concurrency, return_errors
         )
 
     async def first(self, name: str, /, **branches: Branch) -> Winner[Any]:
