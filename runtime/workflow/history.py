@@ -54,7 +54,8 @@ class History:
 
     def _add(self, entry: Entry) -> None:
         self._by_key[entry.key] = entry
-        self.next_seq = max(self.next_seq, entry.seq + 1)
+        last = entry.seq if entry.undo is None else max(entry.seq, entry.undo.order)
+        self.next_seq = max(self.next_seq, last + 1)
         if entry.kind is Kind.TURN:
             loop, _, number = entry.key.rpartition("/~")
             self._turns[loop] = max(self._turns.get(loop, 0), int(number))
