@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..workflow_errors import Diverged, DuplicateEntry, EntryInProgress, HistoryUnreadable
 from . import keys
 from .entries import Entry, EntryStatus, Kind
+from .fairness import LINE
 from .timers import InstantTimer
 from .values import decode_value
 
@@ -155,7 +156,7 @@ class Strand:
         """
         self.run.asked += 1
         if self.run.asked % TURN == 0:
-            await asyncio.sleep(0)
+            await LINE.give_way()
         try:
             entry = self.ask_now(key, kind)
             if entry is None and not self._is_ahead:

@@ -21,11 +21,16 @@ from stator.runtime.workflow.entries import (
     decode_entry,
     decode_run,
 )
+from stator.runtime.workflow.fairness import LINE
 from stator.runtime.workflow.host import Checkpoint
 from stator.runtime.workflow_errors import HistoryUnreadable
 
 if TYPE_CHECKING:
     from ..cell import Cell
+
+
+MANY_ENTRIES = 100
+"""To read more takes a turn of the event loop of its own."""
 
 
 class StoredWorkflow(NamedTuple):
@@ -46,6 +51,8 @@ async def load_workflow(cell: Cell, *, whole: bool = False) -> StoredWorkflow:
     except Exception as error:
         cell.log.error("workflow cannot be loaded", exc_info=error)
         raise StorageUnavailable from error
+    if len(rows.entries) > MANY_ENTRIES:
+        await LINE.give_way()  # many actors may be woken at once
     return _read(cell, rows, whole=whole)
 
 

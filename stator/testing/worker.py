@@ -13,6 +13,7 @@ from pathlib import Path
 from stator.runtime.log import Logger
 from stator.runtime.registry import Registry
 from stator.runtime.storage import InsertNamespace
+from stator.runtime.workflow.fairness import LINE
 from stator.shards.cell import Cell
 from stator.shards.engine import Engine
 from stator.shards.introduction import introduce
@@ -55,6 +56,7 @@ class Worker:
             registry, {0: store}, log, total_shards=1, databases=self._databases, clock=clock
         )
         self.workload.watch(lambda: self.engine.step_threads.is_busy)
+        self.workload.watch(lambda: LINE.is_busy)
         for name in namespaces:
             self.shard.write(InsertNamespace(name, clock.now_ms()))
         hello = introduce(registry, "worker", 0, generation)
@@ -85,10 +87,12 @@ class Worker:
         """Accept links from now on."""
         await self._server.start(listener)
 
-    async def drain(self, *, has_successor: bool) -> None:
+    async def say_goodbye(self) -> None:
+        """Let requests under way end, as a successor takes over; they get a moment."""
+        await self._server.say_goodbye(FAREWELL_S)
+
+    async def drain(self) -> None:
         """Stop all actors in an orderly way."""
-        if has_successor:
-            await self._server.say_goodbye(FAREWELL_S)
         await self.engine.drain()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Workflows whose worker is rolled, killed or shut down: they go on by themselves, one at a time."""
+"""Workflows whose worker is rolled, killed or shut down: they go on by themselves."""
 
 from __future__ import annotations
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from stator.runtime.workflow.strand import TURN
 from stator.workflow import Backoff, StepFailed, Workflow
-from tests.fakes.engine_in_process import turns
+from tests.fakes.engine_in_process import turns, wait_until
+from tests.fakes.manual_clock import ManualClock
+from tests.fakes.memory_store import MemoryDisk
 from tests.fakes.workflow_life import LONG_S, WorkflowLife, living
 
 
@@ -187,3 +190,28 @@ async def test_what_was_done_is_freed_without_the_garbage_collector(part: Any) -
             assert gc.collect() < TIMES
         finally:
             gc.enable()
+
+
+async def test_a_crowd_that_replays_long_histories_lets_others_have_their_turn() -> None:
+    disk, clock, crowd, entries = MemoryDisk(), ManualClock(), 20, 500
+    replayed: list[int] = []
+
+    async def body(self: Any, wf: Workflow) -> None:
+        for number in range(entries):
+            await wf.sleep(str(number), 0)
+            replayed.append(number)
+        await wf.receive("r", self.orders)
+
+    async with living(body, disk, clock) as it:
+        for number in range(crowd):
+            it.send("add", key=str(number))
+        await wait_until(lambda: len(replayed) == crowd * entries, "all wait")
+        await turns(60)
+    replayed.clear()
+    async with living(body, disk, clock) as it:
+        clock.advance(1)
+        longest = 0
+        while (before := len(replayed)) < crowd * entries:
+            await asyncio.sleep(0)
+            longest = max(longest, len(replayed) - before)
+        assert longest <= 2 * TURN
