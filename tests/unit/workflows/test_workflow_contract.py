@@ -46,7 +46,7 @@ SIGNATURES: dict[str, dict[str, Any]] = {
     "map": {
         "name": EMPTY,
         "items": EMPTY,
-        "function": EMPTY,
+        "fn": EMPTY,
         "key": None,
         "concurrency": None,
         "return_errors": False,
