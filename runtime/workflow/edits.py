@@ -14,12 +14,13 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from . import keys
-from .entries import Entry, EntryStatus, Kind, decode_messages
+from .entries import Entry, EntryStatus, Kind, UndoMark, decode_messages
 
 BLOCKS = frozenset(
     {Kind.LOOP, Kind.TURN, Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.SAGA, Kind.TIMEOUT}
 )
 _ALWAYS_PLAYED = frozenset({Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.TIMEOUT})
+_BEGUN = frozenset({EntryStatus.FAILED, EntryStatus.RUNNING, EntryStatus.RETRYING})
 _DECIDED = frozenset({EntryStatus.COMPLETED, EntryStatus.EXPIRED})
 
 
@@ -75,11 +76,11 @@ def resume_undo(entries: Iterable[Entry]) -> list[Entry]:
     return changed
 
 
-def has_failed_undo(entries: Iterable[Entry]) -> bool:
-    """Whether an undo handler failed for good."""
-    return any(
-        entry.undo is not None and entry.undo.status is EntryStatus.FAILED for entry in entries
-    )
+def unfinished_undo(entries: Iterable[Entry]) -> list[UndoMark]:
+    """Return the undo handlers that began and neither went well nor will by themselves: they
+    failed for good, or a divergence was found before their next attempt."""
+    marks = [entry.undo for entry in entries if entry.undo is not None]
+    return [mark for mark in marks if mark.status in _BEGUN]
 
 
 def earliest(entries: Iterable[Entry], wanted: Collection[str]) -> int | None:

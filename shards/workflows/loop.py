@@ -222,13 +222,8 @@ class WorkflowLoop:
             raise NotRetryable(f"the workflow is {self._record.status}: nothing to retry")
         history = await self._load()
         record, host = self._record, self._host
-        if edits.has_failed_undo(history):
-            is_run = any(
-                entry.undo is not None
-                and entry.undo.status is EntryStatus.FAILED
-                and not entry.undo.saga
-                for entry in history
-            )
+        if unfinished := edits.unfinished_undo(history):
+            is_run = any(not mark.saga for mark in unfinished)
             host.put(*edits.resume_undo(history))
             record.status = RunStatus.ROLLING_BACK if is_run else RunStatus.RUNNING
             kept = list(history)

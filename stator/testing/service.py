@@ -100,7 +100,9 @@ class Service:
 
     async def _stop_worker(self, *, has_successor: bool) -> None:
         worker = self.worker
-        draining = asyncio.create_task(worker.drain(has_successor=has_successor))
+        if has_successor:
+            await worker.say_goodbye()  # takes real time: the clock moves only after it
+        draining = asyncio.create_task(worker.drain())
         try:
             await self.timekeeper.pass_until(draining, worker.longest_grace)
         finally:

@@ -127,3 +127,15 @@ async def test_a_reload_waits_for_what_is_under_way() -> None:
         asyncio.get_running_loop().call_later(0.001, TestedRoom.gate.set)
         await client.testing.reload(registry)
         assert await call == 1
+
+
+async def test_a_reload_cuts_off_a_call_that_goes_on() -> None:
+    async with running(registry) as client:
+        room = client.get_or_create(TestedRoom)
+        before = client.testing.now()
+        call = asyncio.create_task(room.wait())
+        await client.testing.settle()
+        await client.testing.reload(registry)
+        call.cancel()
+        grace = 15
+        assert client.testing.now() == before + grace
