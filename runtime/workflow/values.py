@@ -201,7 +201,11 @@ def encode_arguments(args: Any, *, limit: int | None = MAX_SHOWN_BYTES) -> bytes
     What cannot be stored is replaced by its ``repr``, and then records are dicts. ``None`` if it
     is larger than ``limit`` bytes or cannot even be shown.
     """
-    value = list(args) if kind_of(args) is tuple else args
+    value = args
+    if kind_of(args) is tuple:
+        if not args:
+            return _NO_ARGUMENTS
+        value = list(args)
     try:
         try:
             image = round_trip(value)[0]
@@ -228,6 +232,7 @@ def _shown(value: Any, depth: int) -> Any:
 
 _MAX_DEPTH = 8
 _MAX_REPR = 1000
+_NO_ARGUMENTS = encode_value([])
 
 
 # -------------------------------------------------------------------- what functions return

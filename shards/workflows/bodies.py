@@ -42,7 +42,7 @@ class StepBody:
             self._task = loop.create_task(_outcome(work))
         finally:
             CALLER.reset(token)
-        cell.keep(self._task)
+        cell.tasks[self._task] = None  # cell.keep, without a second callback
         self._task.add_done_callback(self._on_done)
 
     def cancel(self) -> None:
@@ -58,6 +58,7 @@ class StepBody:
 
     def _on_done(self, task: asyncio.Task[Outcome]) -> None:
         cell, future = self._cell, self.future
+        cell.tasks.pop(task, None)
         if task.cancelled():
             if not future.done():
                 if cell.is_aborted:

@@ -8,8 +8,7 @@ Rule 2. That a workflow is *live*, so that its actor is to be awake, is stored w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from stator.runtime.actor import Actor
@@ -69,7 +68,7 @@ class CellHost:
     def put(self, *entries: Entry) -> None:
         """Store entries with the state; tell ``on_state_change`` of it."""
         cell = self._cell
-        with _going_on_elsewhere():
+        with _GOING_ON_ELSEWHERE:
             cell.shard.capture(cell, urgent=True)
             for entry in entries:
                 cell.shard.put_entry(cell, entry.seq, encode_record(entry))
@@ -77,7 +76,7 @@ class CellHost:
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Remove entries."""
-        with _going_on_elsewhere():
+        with _GOING_ON_ELSEWHERE:
             for entry in entries:
                 self._cell.shard.remove_entry(self._cell, entry.seq)
 
@@ -90,7 +89,7 @@ class CellHost:
         cell = self._cell
         self._is_stored_live = is_live
         image = encode_record(run)
-        with _going_on_elsewhere():
+        with _GOING_ON_ELSEWHERE:
             cell.shard.write(PutRun(cell.row.pk, run.status, due_ms, is_live, image), cell)
         if due_ms is not None:
             cell.shard.alarm.note(due_ms)
@@ -102,7 +101,7 @@ class CellHost:
 
     async def committed(self) -> None:
         """Return once all that was put is on disk; see ``Host.committed``."""
-        with _going_on_elsewhere():
+        with _GOING_ON_ELSEWHERE:
             await self._cell.wait_committed()
 
     def forget_checkpoint(self, entry: Entry) -> None:
@@ -141,10 +140,19 @@ class CellHost:
         return await database.open_step_transaction(seconds or TRANSACTION_S)
 
 
-@contextmanager
-def _going_on_elsewhere() -> Generator[None]:
-    """End the code of a workflow whose actor has left memory (``host.py``, rule 3)."""
-    try:
-        yield
-    except StorageUnavailable as error:
-        raise asyncio.CancelledError from error
+class _GoingOnElsewhere:
+    """Ends the code of a workflow whose actor has left memory (``host.py``, rule 3).
+
+    It is around everything that is stored, hence one for all and no generator.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, StorageUnavailable):
+            raise asyncio.CancelledError from error
+
+
+_GOING_ON_ELSEWHERE = _GoingOnElsewhere()
