@@ -129,7 +129,7 @@ class WorkflowLife(Life):
         """Whether the row of the run says that the actor is to be awake."""
         run = self._belongings.run
         assert run is not None
-        return run.is_live
+        return bool(run.is_live)
 
     @property
     def due_in(self) -> float | None:

@@ -87,8 +87,9 @@ async def test_what_a_step_keeps_awake_keeps_the_actor_awake() -> None:
 
 
 async def test_a_task_that_a_step_left_behind_may_not_use_the_actor() -> None:
-    gate, seen = asyncio.Event(), []
-    tasks = []
+    gate = asyncio.Event()
+    seen: list[Any] = []
+    tasks: list[asyncio.Future[None]] = []
 
     async def body(self: Any, wf: Workflow) -> None:
         async def work() -> None:
@@ -149,7 +150,7 @@ async def test_two_messages_at_once_are_two_turns() -> None:
         await it.begin()
         await it.leave()
         first, second = it.send("put", 1), it.send("put", 10)
-        await first, second
+        await asyncio.gather(first, second)
         await turns(100)
         assert await it.call("total") == 11
         assert it.messages == 0
@@ -228,10 +229,14 @@ async def test_a_plain_body_that_was_given_up_may_not_use_the_actor() -> None:
 @pytest.mark.parametrize("name", ["a/b", "~1", "~", "%", "ä ö 🙂", "..", "a" * 5000, "\n\0"])
 async def test_names_may_be_anything(name: str) -> None:
     async def body(self: Any, wf: Workflow) -> Any:
+        async def branch(w: Workflow) -> None:
+            await w.sleep(name, 0)
+
         async with wf.scope(name), wf.saga(name):
             async for turn in wf.loop(name):
                 await wf.step(name, self.bump, undo=self.bump)
-                await wf.gather("g" + name, **{name: lambda w: w.sleep(name, 0)})
+                branches: dict[str, Any] = {name: branch}
+                await wf.gather("g" + name, **branches)
                 if turn.index == 1:
                     turn.stop()
         await wf.receive("r", self.orders)
@@ -252,7 +257,7 @@ async def test_deep_nesting() -> None:
             return await wf.step("s", self.bump)
         async with wf.scope("c"):
             results = await wf.gather("g", a=lambda w: nested(self, w, depth - 1))
-        return results["a"] + 1
+        return 1 + int(results["a"])
 
     async def body(self: Any, wf: Workflow) -> Any:
         depth = await nested(self, wf, 200)

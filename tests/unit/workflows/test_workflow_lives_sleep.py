@@ -15,10 +15,6 @@ from tests.fakes.workflow_life import GRACE_S, LONG_S, SLEEP_TIMEOUT_S, living
 # -- in which waits it sleeps
 
 
-async def _slow(*, gate: asyncio.Event) -> None:
-    await gate.wait()
-
-
 async def sleeping(self: Any, wf: Workflow) -> None:
     await wf.sleep("z", LONG_S)
 
