@@ -7,6 +7,8 @@ and the shard's file is brought up to that record, after a crash too (workflow p
 Rule 1. A checkpoint is there if, and only if, what its step did is.
 Rule 2. It is deleted when its entry is durable in the shard's file: with the next one, or as the
         database is closed. One that is left is no harm: it says what the entry says.
+        But one whose entry was removed may be left, by a crash, under a number that another entry
+        is given: it makes room.
 Rule 3. Whatever runs in the context of the step is part of its transaction: its own statements,
         those of ``self.db`` and, as savepoints, its transactions. None of it is ever run on its
         own: after a roll-back it fails. What outlives a step that was committed is free again.
@@ -19,12 +21,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from stator.runtime import faults
 from stator.runtime.clock import Clock
 from stator.runtime.database import Row
 from stator.runtime.database_errors import TransactionExpired, TransactionTerminal
 from stator.runtime.errors import KnownError
 from stator.runtime.log import Logger
+from stator.runtime.workflow.entries import decode_entry
 from stator.runtime.workflow.host import Checkpoint
 
 from .lanes import Job, Lane
@@ -43,6 +48,7 @@ _CREATE = f"""
 """
 _INSERT = f"INSERT INTO main.{_TABLE} (seq, entry, state) VALUES (?, ?, ?)"
 """Not ``OR REPLACE``: a step that is done already must not be done again."""
+_SELECT_ONE = f"SELECT entry FROM main.{_TABLE} WHERE seq = ?"
 _SELECT = f"SELECT seq, entry, state FROM main.{_TABLE} ORDER BY seq"
 _DELETE = f"DELETE FROM main.{_TABLE} WHERE seq IN (%s)"
 
@@ -145,6 +151,7 @@ class LiveStep(OpenTransaction):
             if not _has_table(session):
                 session.control(_CREATE)
             _delete(session, unneeded)
+            _make_room(session, checkpoint)
             session.control(_INSERT, (checkpoint.seq, checkpoint.entry, checkpoint.state))
             session.control("COMMIT")
         except BaseException:
@@ -179,6 +186,21 @@ def _session_with_table(lane: Lane) -> Session | None:
         return None
     session = lane.session or lane.open()
     return session if _has_table(session) else None
+
+
+def _make_room(session: Session, checkpoint: Checkpoint) -> None:
+    """Delete what another entry left under the number of this one (rule 2)."""
+    for (left,) in session.connection.execute(_SELECT_ONE, (checkpoint.seq,)).fetchall():
+        if _identity(left) != _identity(checkpoint.entry):
+            _delete(session, [checkpoint.seq])
+
+
+def _identity(image: bytes) -> object:
+    try:
+        entry = decode_entry(image)
+    except msgspec.MsgspecError:
+        return None
+    return entry.key, entry.created_ms
 
 
 def _has_table(session: Session) -> bool:
