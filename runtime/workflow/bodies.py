@@ -69,8 +69,7 @@ class Attempt:
             strand.run.bodies -= 1
             strand.must_finish = False
             self.scope.is_open = False
-            if self._timer is not None:
-                self._timer.cancel()
+            self._stop_timer()
             if step is not None:
                 step.cancelled.set()
             body.cancel()
@@ -107,6 +106,11 @@ class Attempt:
             clock = self._strand.run.host.clock
             self._timer = clock.call_later(self._seconds, self._on_time_over)
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None  # which refers to this: the actor is to be freed when it leaves
+
     def _on_time_over(self) -> None:
         if self._outcome is not None and not self._outcome.done():
             message = f"'{self._name}' did not end within {self._seconds:g} s"
@@ -116,7 +120,7 @@ class Attempt:
         self._entry.progress = image
         self._strand.run.host.put(self._entry)
         if self._timer is not None:
-            self._timer.cancel()
+            self._stop_timer()
             self._start_timer()
 
 

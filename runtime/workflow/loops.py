@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from ..workflow_errors import Diverged
 from . import keys
 from .entries import Entry, EntryStatus, Kind
 from .strand import Scope
@@ -137,8 +138,11 @@ class Turns(Generic[State]):
         strand, loop = self._strand, self._entry
         assert loop is not None
         key = keys.turn_key(loop.key, index)
-        with strand.run.watched():
+        try:
             entry = strand.run.history.find(key, Kind.TURN)
+        except Diverged:
+            with strand.run.watched():
+                raise
         if entry is None:
             await self._give_way()
             strand.check_live(key, Kind.TURN)
