@@ -407,6 +407,8 @@ class Cell:
         if is_running or self.running or self.lingering or self.tasks or self.calls:
             return
         self.actor = _NOBODY
+        if self.run_loop is not None:
+            self.run_loop.let_go()
         self.tracker = self.queues = self.schedules = self.run_loop = self._client = None
 
     async def wait_idle(self) -> None:

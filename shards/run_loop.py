@@ -68,6 +68,9 @@ class RunLoop:
     def stop(self) -> None:
         """Do nothing when a stop of the actor begins: its code looks at ``self.aborted``."""
 
+    def let_go(self) -> None:
+        """Do nothing: there are no circles of references."""
+
     def settle(self) -> None:
         """Store nothing as the actor leaves memory."""
 

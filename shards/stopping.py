@@ -167,9 +167,10 @@ def has_something_to_end(cell: Cell) -> bool:
 async def cut_off(cell: Cell) -> None:
     """End what an actor still does that did not start or lost its storage: nothing is kept."""
     cell.refuses_work = True
-    if cell.run_loop is not None:
-        cell.run_loop.cut_off()
+    run = None if cell.run_loop is None else cell.run_loop.cut_off()
     await cancel_tasks(cell)
+    if run is not None:
+        await asyncio.wait({run}, timeout=CANCEL_TIMEOUT_S)
     if cell.database is not None:
         await cell.database.close(0.0)
     if cell.status is Status.GONE:

@@ -124,7 +124,7 @@ class WorkflowRun:
         finally:
             CURRENT.reset(token)
         self.root.task = task
-        task.add_done_callback(lambda _: self.discard(self.root))
+        task.add_done_callback(lambda _, root=self.root: self.discard(root))
         return task
 
     def suspend(self) -> None:
@@ -155,6 +155,11 @@ class WorkflowRun:
             await asyncio.wait({self.root.task, pausing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             pausing.cancel()
+
+    def let_go(self) -> None:
+        """Break the circles of references: its actor has left memory, and it has ended."""
+        self.root.task = None
+        del self.root, self.reports
 
     # -- from its strands
 
@@ -239,17 +244,20 @@ class WorkflowRun:
             self.is_suspended = True
             self.host.log.error("workflow stopped by an error of stator", exc_info=error)
 
-    async def _play(self) -> None:
-        output: Any = None
-        error: BaseException | None = None
+    async def _outcome(self) -> tuple[Any, BaseException | None]:
+        """Run the code to its end; return what it returns and what it raises."""
         try:
             output = await result_of(self._function(self.host.actor, Workflow(self.root)))
             self.root.scope = self.root.outermost
             self.root.check_end("")
-        except BaseException as raised:  # user code must not end the worker
+        except BaseException as error:  # user code must not end the worker
             if self.root.is_thrown_away:
                 raise
-            error = raised
+            return None, error
+        return output, None
+
+    async def _play(self) -> None:
+        output, error = await self._outcome()
         if self.is_suspended:
             return
         self.root.scope = self.root.outermost

@@ -48,6 +48,10 @@ class WorkflowInbox:
         """Load what is stored, once for all who ask. Raises ``storage.unavailable``."""
         await self._book.load()
 
+    def let_go(self) -> None:
+        """Break the circles of references: nobody receives any more."""
+        self._made = None
+
     # -- taking
 
     def take(self, names: tuple[str, ...] | None, count: int, *, ack: bool) -> list[MessageRow]:

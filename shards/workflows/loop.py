@@ -65,7 +65,9 @@ class WorkflowLoop:
         self._task: asyncio.Task[None] | None = None
         self._is_cut_off = False
         """Whether it was not at rest when a stop began."""
-        self._host.inbox.hold(_open_ids(stored.entries or ()))
+        open_ids = _open_ids(stored.entries or ())
+        if open_ids:
+            self._host.inbox.hold(open_ids)
 
     # -- what its cell does with it (as with run_loop.RunLoop)
 
@@ -122,6 +124,14 @@ class WorkflowLoop:
         self._is_cut_off = self._is_cut_off or not self._run.is_resting
         self._run.abandon()
         return self._task
+
+    def let_go(self) -> None:
+        """Break the circles of references: the actor has left memory, and it has ended."""
+        if self._run is not None:
+            self._run.let_go()
+            self._run = None
+        self._task = None
+        self._host.inbox.let_go()
 
     def settle(self) -> None:
         """Store when the actor has to be awake, as it leaves memory (rule 2)."""
