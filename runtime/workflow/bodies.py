@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..clock import Timer
 from . import keys
-from .callables import plain, runs_on_loop, takes
+from .callables import CodeCache, runs_on_loop, takes
 from .entries import Entry
 from .step import Step, StepScope
 
@@ -140,11 +140,9 @@ def bind(
 
 def wants_step(function: Callable[..., Any]) -> bool:
     """Whether the first parameter is annotated as :class:`Step`."""
-    is_method = inspect.ismethod(function)
-    return _wants_step(plain(function), is_method)
+    return _WANTS_STEP.answer(function)
 
 
-@functools.lru_cache(maxsize=2048)
 def _wants_step(function: Callable[..., Any], is_method: bool) -> bool:
     try:
         parameters = list(inspect.signature(function).parameters.values())[is_method:]
@@ -160,3 +158,6 @@ def _wants_step(function: Callable[..., Any], is_method: bool) -> bool:
             # Another annotation cannot be resolved; this one says enough by itself.
             return bool(annotation.rpartition(".")[2] == "Step")
     return annotation is Step
+
+
+_WANTS_STEP = CodeCache(_wants_step)
