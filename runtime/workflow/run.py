@@ -124,7 +124,8 @@ class WorkflowRun:
         finally:
             CURRENT.reset(token)
         self.root.task = task
-        task.add_done_callback(lambda _, root=self.root: self.discard(root))
+        root = self.root
+        task.add_done_callback(lambda _: self.discard(root))
         return task
 
     def suspend(self) -> None:
