@@ -14,6 +14,7 @@ OPEN = frozenset(
 """Where an entry is not closed."""
 
 _PARKED = frozenset({EntryStatus.RETRYING, EntryStatus.WAITING})
+_UNDER_WAY = frozenset({EntryStatus.RUNNING, EntryStatus.RETRYING})
 _BLOCKS = frozenset(
     {Kind.LOOP, Kind.TURN, Kind.GATHER, Kind.MAP, Kind.FIRST, Kind.SAGA, Kind.TIMEOUT}
 )
@@ -21,7 +22,7 @@ _BLOCKS = frozenset(
 
 
 def status_of(run: Run | None, open_entries: Iterable[Entry]) -> StatusRecord:
-    """Return how far a run is; ``open_entries`` are those in :data:`OPEN`, by ``seq``.
+    """Return how far a run is; ``open_entries`` are those that :func:`is_open`, by ``seq``.
 
     Without a run, which is before its first commit, it is pending. One that runs is sleeping
     while all that it does is wait for time, messages, promises or a retry. One that was cancelled
@@ -42,27 +43,45 @@ def status_of(run: Run | None, open_entries: Iterable[Entry]) -> StatusRecord:
         run.finished_ms,
         run.output,
         run.error,
-        [
-            WaitRecord(each.key, each.kind, each.status, each.due_ms, each.attempts)
-            for each in entries
-        ],
+        [_wait_of(each) for each in entries],
     )
+
+
+def is_open(entry: Entry) -> bool:
+    """Whether an entry is not closed, or its undo handler is under way."""
+    return entry.status in OPEN or _is_undone_now(entry)
+
+
+def _is_undone_now(entry: Entry) -> bool:
+    return entry.undo is not None and entry.undo.status in _UNDER_WAY
+
+
+def _wait_of(entry: Entry) -> WaitRecord:
+    undo = entry.undo
+    if undo is not None and _is_undone_now(entry):
+        return WaitRecord(entry.key, entry.kind, undo.status, undo.due_ms, undo.attempts)
+    return WaitRecord(entry.key, entry.kind, entry.status, entry.due_ms, entry.attempts)
 
 
 def stored_status(rows: WorkflowRows) -> StatusRecord:
     """Return how far the run is that is stored. Raises ``msgspec.MsgspecError``."""
     run = None if rows.run is None else decode_run(rows.run.image)
     entries = map(decode_entry, (row.image for row in rows.entries))
-    return status_of(run, (entry for entry in entries if entry.status in OPEN))
+    return status_of(run, filter(is_open, entries))
 
 
 def _is_parked(entries: list[Entry]) -> bool:
     """Whether there is something that is waited for, and nothing that is done."""
-    telling = [entry.status for entry in entries if not _only_surrounds(entry)]
+    is_pausing = any(map(_is_undone_now, entries))
+    telling = [_wait_of(entry).status for entry in entries if not _surrounds(entry, is_pausing)]
     return bool(telling) and _PARKED.issuperset(telling)
 
 
-def _only_surrounds(entry: Entry) -> bool:
+def _surrounds(entry: Entry, is_pausing: bool) -> bool:
+    """Whether an entry says nothing itself; that a saga is undone, its handlers say while one
+    ``is_pausing``."""
     if entry.kind is Kind.TIMEOUT:
         return True
+    if entry.status is EntryStatus.UNDOING:
+        return is_pausing
     return entry.kind in _BLOCKS and entry.status is EntryStatus.RUNNING

@@ -32,7 +32,7 @@ from stator.runtime.workflow.entries import (
 from stator.runtime.workflow.history import History
 from stator.runtime.workflow.receives import open_message_ids
 from stator.runtime.workflow.run import WorkflowRun
-from stator.runtime.workflow.status import OPEN, status_of
+from stator.runtime.workflow.status import OPEN, is_open, status_of
 from stator.runtime.workflow.values import encode_value
 from stator.runtime.workflow.waits import resolve_promise
 from stator.runtime.workflow_control import StatusRecord
@@ -203,9 +203,7 @@ class WorkflowLoop:
     async def status(self) -> StatusRecord:
         """Return how far it is."""
         history: Iterable[Entry] = () if self._run is None else self._run.history
-        entries = sorted(
-            (entry for entry in history if entry.status in OPEN), key=lambda entry: entry.seq
-        )
+        entries = sorted(filter(is_open, history), key=lambda entry: entry.seq)
         return status_of(self._record, [] if self._record.status in ENDED else entries)
 
     async def rows(self) -> WorkflowRows:
@@ -223,8 +221,15 @@ class WorkflowLoop:
             return
         if not self._record.is_cancelled and self._record.status is not RunStatus.ROLLING_BACK:
             run.cancel()
-        await run.wait_cancelled()
+        if not self._asks_itself():  # who would wait for the end of what waits for this
+            await run.wait_cancelled()
         await self._cell.wait_committed()
+
+    def _asks_itself(self) -> bool:
+        """Whether code of the workflow asks, its steps and undo handlers included."""
+        caller = CALLER.get()
+        scope = getattr(caller, "workflow_scope", None)
+        return scope is not None and caller is not None and caller.actor is self.actor
 
     async def retry(self) -> None:
         """Go on with a run that failed or was cancelled. Raises ``workflow.not_retryable``."""

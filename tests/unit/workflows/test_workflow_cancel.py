@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stator.workflow import Backoff, Workflow
+from stator.workflow import Backoff, Step, Workflow
 from tests.fakes.scripted_flow import Deeds, Script, entries_of, flowing, lose_and_wait
 
 UNDONE: list[str] = []
@@ -113,7 +113,7 @@ waiting = pytest.mark.parametrize("body", WAITS, ids=lambda each: each.__name__[
 @named
 @waiting
 async def test_a_run_is_cancelled_wherever_it_is(place: Place, body: Body) -> None:
-    async with flowing(_run(place, body)) as (client, flow):
+    async with flowing(_run(place, body)) as (_, flow):
         status = await flow.workflow.cancel()
         assert UNDONE == ["before"]
         assert status == "cancelled"
@@ -268,3 +268,45 @@ async def test_a_run_whose_undo_handler_fails_has_failed() -> None:
         assert [each.undo.status for each in entries if each.undo] == [
             *("waiting", "waiting", "waiting", "failed")
         ]
+
+
+async def test_an_undo_handler_may_cancel_its_run() -> None:
+    said: list[str] = []
+
+    async def undo(step: Step, output: str) -> None:
+        said.append(str(await step.actor.workflow.cancel()))
+
+    async def run(wf: Workflow) -> None:
+        await wf.step("a", Deeds().doing("a", "a"), undo=undo)
+        await wf.step("bad", Deeds().refusing("bad"))
+
+    async with flowing(run) as (client, flow):
+        await client.testing.settle()
+        assert said == ["rolling_back"]
+        assert await flow.workflow.status() == "failed"
+
+
+@pytest.mark.parametrize("is_asleep", [False, True], ids=["awake", "asleep"])
+async def test_a_run_sleeps_while_undo_handlers_of_a_saga_wait_for_their_next_attempt(
+    is_asleep: bool,
+) -> None:
+    async def run(wf: Workflow) -> None:
+        backoff = Backoff(first=60, max=60)
+        async with wf.saga("saga") as saga:
+            await saga.step("a", Deeds().doing("a", "a"), undo=take_back, backoff=backoff)
+            await saga.step("bad", Deeds().refusing("bad"))
+
+    TROUBLE.append(ValueError("not yet"))
+    async with flowing(run) as (client, flow):
+        if is_asleep:
+            await client.testing.sleep(flow)
+        status = await flow.workflow.status()
+        assert status == "sleeping"
+        assert [(each.key, each.status) for each in status.open] == [
+            ("saga", "undoing"),
+            ("saga/a", "retrying"),
+        ]
+        assert status.open[1].due_at == pytest.approx(client.testing.now() + 60, abs=0.01)
+        await client.testing.advance(60)
+        assert await flow.workflow.status() == "failed"
+        assert UNDONE == ["a", "a"]
