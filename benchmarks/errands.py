@@ -7,6 +7,7 @@ through a queue, as numbers, so that the load generator can give them.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import time
@@ -25,10 +26,15 @@ class Odometer:
     """Counts the units of this process: those between two instants, and all."""
 
     def __init__(self) -> None:
-        self.from_ms = 0
-        self.until_ms = 0
+        self.from_ms = 0.0
+        self.until_ms = 0.0
         self.units = 0
         self.total = 0
+
+    def reset(self) -> None:
+        """Count anew; there is time until somebody says when it is over."""
+        self.from_ms = self.until_ms = math.inf
+        self.units = self.total = 0
 
     def add(self) -> bool:
         """Count a unit; whether there is time for another."""
@@ -245,10 +251,14 @@ class Overseer(Actor):
         return os.getpid()
 
     @action
-    def set_odometer(self, from_ms: int, until_ms: int) -> None:
+    def reset_odometer(self) -> None:
         """Count the units of this worker anew."""
+        ODOMETER.reset()
+
+    @action
+    def set_time(self, from_ms: float, until_ms: float) -> None:
+        """Say from when on units count, and when the time is over."""
         ODOMETER.from_ms, ODOMETER.until_ms = from_ms, until_ms
-        ODOMETER.units = ODOMETER.total = 0
 
     @action
     def read_odometer(self) -> tuple[int, int]:

@@ -27,8 +27,10 @@ ACTORS = 100
 AT_ONCE = 64
 """Connections of the actions."""
 BRANCHES = 1_000
-HEAD_START_S = 1.0
-"""How long units are done before they count."""
+HEAD_START_S = 0.3
+"""How long all actors do units before these count."""
+REST_S = 0.1
+"""How long after the time is over the last unit is done."""
 OVERSEERS = 64
 """Keys of those who count; among so many every worker has one."""
 
@@ -71,9 +73,7 @@ class Works:
         """Return how many units a second new actors do."""
         service, key = self._service, f"{actor}{next(self._fresh)}"
         call_each(service, actor, key, actors)
-        begins = time.time() + HEAD_START_S
-        until = begins + self._seconds
-        self._each("set_odometer", round(begins * 1000), round(until * 1000))
+        self._each("reset_odometer")
         orders = Job(
             port=service.port,
             actor=actor,
@@ -86,9 +86,12 @@ class Works:
             warm_up=0.0,
         )
         drive(orders)
+        begins = time.time() + HEAD_START_S
+        until = begins + self._seconds
+        self._each("set_time", begins * 1000, until * 1000)
         if time.time() > begins:
-            raise RuntimeError("the actors did not begin in time")
-        time.sleep(until + 0.1 - time.time())
+            raise RuntimeError("the workers were not told in time")
+        time.sleep(until + REST_S - time.time())
         read = self._each("read_odometer")
         self.total = sum(total for _, total in read)
         units: int = sum(units for units, _ in read)
