@@ -190,7 +190,8 @@ def _session_with_table(lane: Lane) -> Session | None:
 
 def _make_room(session: Session, checkpoint: Checkpoint) -> None:
     """Delete what another entry left under the number of this one (rule 2)."""
-    for (left,) in session.connection.execute(_SELECT_ONE, (checkpoint.seq,)).fetchall():
+    found: Any = session.connection.execute(_SELECT_ONE, (checkpoint.seq,)).fetchall()
+    for (left,) in found:
         if _identity(left) != _identity(checkpoint.entry):
             _delete(session, [checkpoint.seq])
 

@@ -158,9 +158,17 @@ class _Playing:
         return tuple(dict.fromkeys(refused))
 
     @property
+    def divergence(self) -> Diverged | None:
+        """What the code asks for and history does not have."""
+        found = self.run.divergence
+        return found if isinstance(found, Diverged) else None
+
+    @property
     def unknown_error(self) -> BaseException | None:
         """What ended the code, if it is news (rule 3)."""
         error = self.error
+        if isinstance(self.run.divergence, HistoryUnreadable):
+            return self.run.divergence
         if error is None or self.run.divergence is not None:
             return None
         if isinstance(error, asyncio.CancelledError):
@@ -192,7 +200,7 @@ def _report(history: WorkflowHistory, playing: _Playing, missing: tuple[str, ...
         entries=len(history),
         replayed=playing.run.replayed,
         frontier=playing.frontier,
-        divergence=playing.run.divergence,
+        divergence=playing.divergence,
         error=playing.unknown_error,
         missing=missing,
     )

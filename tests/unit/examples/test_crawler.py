@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from examples.crawler import site as module
-from examples.crawler.app import AT_ONCE, Backoff, Crawl, Crawler, Found, Summary, registry
+from examples.crawler.app import AT_ONCE, Crawl, Crawler, Found, Summary, registry
 from examples.crawler.site import MISSING, Site
 from stator.client import Handle
 from stator.testing import TestingClient, running
+from stator.workflow import Backoff
 
 
 @pytest.fixture(autouse=True)
