@@ -7,7 +7,7 @@ from collections.abc import Generator
 from datetime import datetime
 from typing import Any
 
-from ..workflow_errors import AlreadyResolved
+from ..workflow_errors import AlreadyResolved, EntryNotFound
 from . import keys
 from .entries import Entry, EntryStatus, Kind
 from .history import History
@@ -120,19 +120,26 @@ class Promise:
 
 
 def resolve_promise(strand: Strand, history: History, name: str, image: bytes | None) -> None:
-    """Give a promise its value. Raises ``workflow.already_resolved``.
+    """Give a promise its value.
 
-    ``name`` is a key, or the name of the only promise that waits under it. Without one that waits
-    the value is kept for the promise that will be asked for by this key.
+    ``name`` is a key, or the name of the only promise that waits under it. Before any promise of
+    that name was asked for, the value is kept for the first that will be. Raises
+    ``workflow.already_resolved`` and, if several wait, ``workflow.entry_not_found``.
     """
-    entry = _find_waiting(history, name)
-    if entry is None:
-        is_late = (found := history.get(name)) is not None and found.kind is Kind.PROMISE
-        if is_late or history.get(_EARLY + name) is not None:
+    known = _promises_of(history, name)
+    waiting = [entry for entry in known if entry.status is EntryStatus.WAITING]
+    if len(waiting) > 1:
+        raise EntryNotFound(
+            f"{len(waiting)} promises wait under the name '{name}': resolve one by its id",
+            metadata={"ids": [entry.key for entry in waiting]},
+        )
+    if not waiting:
+        if known or history.get(_EARLY + name) is not None:
             raise AlreadyResolved(f"the promise '{keys.show(name)}' has its value already")
         early = strand.make(_EARLY + name, Kind.RESOLUTION, EntryStatus.COMPLETED, output=image)
         strand.run.host.put(early)
         return
+    (entry,) = waiting
     entry.output, entry.status = image, EntryStatus.COMPLETED
     entry.finished_ms = strand.run.host.clock.now_ms()  # which no strand has seen yet
     strand.run.host.put(entry)
@@ -141,18 +148,16 @@ def resolve_promise(strand: Strand, history: History, name: str, image: bytes | 
             future.set_result(None)
 
 
-def _find_waiting(history: History, name: str) -> Entry | None:
+def _promises_of(history: History, name: str) -> list[Entry]:
+    """Return the promise with that key or, without it, all with that name."""
     exact = history.get(name)
-    if exact is not None and exact.kind is Kind.PROMISE and exact.status is EntryStatus.WAITING:
-        return exact
-    found = [
+    if exact is not None and exact.kind is Kind.PROMISE:
+        return [exact]
+    return [
         entry
         for entry in history
-        if entry.kind is Kind.PROMISE
-        and entry.status is EntryStatus.WAITING
-        and keys.show(keys.last_name(entry.key)) == name
+        if entry.kind is Kind.PROMISE and keys.show(keys.last_name(entry.key)) == name
     ]
-    return found[0] if len(found) == 1 else None
 
 
 def _take_early(history: History, key: str) -> Entry | None:

@@ -108,6 +108,36 @@ async def test_promises_of_one_name_are_told_apart_by_their_keys() -> None:
         assert await flow.workflow.output() == [1, 2]
 
 
+async def test_a_name_that_several_promises_wait_under_resolves_none() -> None:
+    async def ask(wf: Workflow) -> Any:
+        return await wf.promise("approved")
+
+    async def run(wf: Workflow) -> Any:
+        return await wf.gather("both", a=ask, b=ask)
+
+    async with flowing(run) as (client, flow):
+        with pytest.raises(ActorError) as caught:
+            await flow.workflow.resolve("approved", 1)
+        assert caught.value.code == "entry_not_found"
+        assert caught.value.metadata == {"ids": ["both/a/approved", "both/b/approved"]}
+        await client.testing.settle()
+        assert await flow.workflow.status() == "sleeping"
+
+
+async def test_what_resolved_the_promise_of_a_turn_does_not_resolve_that_of_the_next() -> None:
+    async def run(wf: Workflow) -> Any:
+        async for _ in wf.loop("requests"):
+            await wf.promise("approved")
+            await wf.sleep("pause", 10)
+
+    async with flowing(run) as (client, flow):
+        await flow.workflow.resolve("approved", 1)
+        await client.testing.settle()
+        with pytest.raises(ActorError) as caught:
+            await flow.workflow.resolve("approved", 2)
+        assert caught.value.code == "already_resolved"
+
+
 @pytest.mark.parametrize("is_early", [False, True], ids=["waiting", "early"])
 async def test_a_promise_is_resolved_once(is_early: bool) -> None:
     async def run(wf: Workflow) -> Any:
