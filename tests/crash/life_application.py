@@ -10,6 +10,8 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from stator import Actor, Database, Options, Queue, action, setup
 from stator.runtime import faults
 from stator.runtime.database import ActorDatabase
 from stator.runtime.schedules import ScheduledFire
+from stator.workflow import Workflow, workflow
 
 DIRECTORY = Path(os.environ.get("STATOR_CRASH_JOURNAL", "."))
 """Where the journal is, and the signs of the tests that say where a worker is to die."""
@@ -142,6 +145,79 @@ class Tray(Mortal):
         if message is not None:
             note("read", self.key[0], message.id, message.body)
         return None if message is None else message.body
+
+
+class Forged(msgspec.Struct):
+    """What a smith made."""
+
+    tokens: list[str] = []
+
+
+class Flawed(Exception):
+    """What a smith made is not good enough."""
+
+
+FLAWED = 5
+"""Each so manieth token is."""
+PATIENCE = 1000
+"""Retries of a step: many processes may end during one."""
+
+
+class Smith(Mortal):
+    """Forges what messages ask for, in a workflow; what is flawed is not kept."""
+
+    options = Options(max_queue_size=100_000)
+    state: Forged
+    orders = Queue[str, str]()
+    db = Database(migrations=["CREATE TABLE forged (token TEXT NOT NULL)"])
+
+    @workflow
+    async def run(self, wf: Workflow) -> None:
+        async for _ in wf.loop("orders", keep=3):
+            async with await wf.receive("order", self.orders, ack=True) as message:
+                token = message.body
+                await wf.gather("prepare", heat=self.heating(token), wait=self.waiting)
+                await wf.txn("forge", self.forge, token, retries=PATIENCE)
+                with suppress(Flawed):
+                    async with wf.saga("delivery") as saga:
+                        await saga.step(
+                            "polish", self.polish, token, undo=self.melt, retries=PATIENCE
+                        )
+                        if int(token.rpartition("-")[2]) % FLAWED == 0:
+                            raise Flawed
+                await message.complete(token.upper())
+
+    def heating(self, token: str) -> Callable[[Workflow], Awaitable[None]]:
+        """Return a branch that heats the metal."""
+        return lambda wf: wf.step("heat", self.heat, token, retries=PATIENCE)
+
+    async def waiting(self, wf: Workflow) -> None:
+        """Wait a moment."""
+        await wf.sleep("moment", 0.005)
+
+    async def heat(self, token: str) -> None:
+        """Do something that may be done again."""
+        note("heated", self.key[0], "-", token)
+
+    async def forge(self, token: str) -> None:
+        """Do something that is done once."""
+        await self.db.execute("INSERT INTO forged (token) VALUES (?)", token)
+        self.state.tokens.append(token)
+
+    def polish(self, token: str) -> str:
+        """Do something in a thread."""
+        note("polished", self.key[0], "-", token)
+        return token
+
+    async def melt(self, token: str) -> None:
+        """Undo it."""
+        note("melted", self.key[0], "-", token)
+
+    @action
+    async def made(self) -> tuple[list[str], list[str]]:
+        """Return what was forged, as the state has it and as the database has it."""
+        rows = await self.db.execute("SELECT token FROM forged ORDER BY rowid")
+        return self.state.tokens, [row["token"] for row in rows]
 
 
 class Rung(msgspec.Struct):
@@ -325,6 +401,7 @@ class Mayfly(Mortal):
 registry = setup(
     use={
         "clerk": Clerk,
+        "smith": Smith,
         "reader": Reader,
         "tray": Tray,
         "bell": Bell,

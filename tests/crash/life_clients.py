@@ -9,6 +9,7 @@ Rule 3. Whoever deals with an actor now and then lets it sleep.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from abc import ABC, abstractmethod
@@ -18,7 +19,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.crash.life_application import ACCOUNTS, EACH, ROWS
+from tests.crash.life_application import ACCOUNTS, EACH, FLAWED, ROWS
 from tests.crash.life_journal import DataDirectory, Journal
 from tests.crash.service_under_fire import inner_path
 
@@ -179,6 +180,47 @@ class JobSender(Client):
             self.complain(f"done and never begun: {missing}")
         again = sum(times - 1 for times in begun.values())
         return Counter({"jobs done": len(done), "jobs begun again": again})
+
+
+class Orderer(Client):
+    """Orders what a workflow makes; for some of it it waits."""
+
+    actor = "smith"
+
+    async def step(self, token: str) -> None:
+        waits = self.rng.random() < 0.5
+        answer = await self.door.enqueue(self.actor, self.key, "orders", token, wait=waits)
+        if waits and answer != {"status": "completed", "response": token.upper()}:
+            self.complain(f"the answer to {token} is {answer}")
+
+    async def settle(self, journal: Journal) -> Counter[str]:
+        async def is_made() -> bool:
+            made, _ = await self.insist("made")
+            polished = {body for _, body in journal.lines("polished", self.key)}
+            melted = {body for _, body in journal.lines("melted", self.key)}
+            wanted = set(self.acknowledged)
+            return wanted <= set(made) & polished and set(filter(_is_flawed, wanted)) <= melted
+
+        if not await comes_true(is_made):
+            self.complain("orders were not made")
+        made, rows = await self.insist("made")
+        self.expect(made, "orders")
+        if made != rows:
+            self.complain(f"the state has {made}, the database {rows}")
+        if sorted(set(made), key=number_of) != made:
+            self.complain(f"orders are not in order, each once: {made}")
+        heated = [body for _, body in journal.lines("heated", self.key)]
+        if [body for body, _ in itertools.groupby(heated)][: len(made)] != made:
+            self.complain(f"it heated {heated} and made {made}")
+        melted = {body for _, body in journal.lines("melted", self.key)}
+        if wrong := set(itertools.filterfalse(_is_flawed, melted)):
+            self.complain(f"melted what was good: {wrong}")
+        again = len(heated) - len(made)
+        return Counter({"orders made": len(made), "steps begun again": again})
+
+
+def _is_flawed(token: str) -> bool:
+    return number_of(token) % FLAWED == 0
 
 
 class LetterSender(Client):

@@ -24,6 +24,7 @@ from tests.crash.life_clients import (
     JobSender,
     LetterSender,
     Mover,
+    Orderer,
     RingAsker,
     Undertaker,
 )
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.crash
 
 CROWD: dict[type[Client], int] = {
     JobSender: 4,
+    Orderer: 4,
     LetterSender: 3,
     RingAsker: 3,
     Filer: 2,
