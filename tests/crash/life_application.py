@@ -179,13 +179,15 @@ class Smith(Mortal):
                 await wf.gather("prepare", heat=self.heating(token), wait=self.waiting)
                 await wf.txn("forge", self.forge, token, retries=PATIENCE)
                 with suppress(Flawed):
-                    async with wf.saga("delivery") as saga:
-                        await saga.step(
-                            "polish", self.polish, token, undo=self.melt, retries=PATIENCE
-                        )
-                        if int(token.rpartition("-")[2]) % FLAWED == 0:
-                            raise Flawed
+                    await self.deliver(wf, token)
                 await message.complete(token.upper())
+
+    async def deliver(self, wf: Workflow, token: str) -> None:
+        """Polish what was forged. Raises :class:`Flawed`, having melted it."""
+        async with wf.saga("delivery") as saga:
+            await saga.step("polish", self.polish, token, undo=self.melt, retries=PATIENCE)
+            if int(token.rpartition("-")[2]) % FLAWED == 0:
+                raise Flawed
 
     def heating(self, token: str) -> Callable[[Workflow], Awaitable[None]]:
         """Return a branch that heats the metal."""
