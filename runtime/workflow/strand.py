@@ -82,6 +82,17 @@ class Scope:
             scope = scope.parent
         return False
 
+    @property
+    def outermost_saga(self) -> str:
+        """Key of the saga that has to be undone last: what one did is that of the one around it,
+        once it went well. Empty for the run itself."""
+        key = ""
+        scope: Scope | None = self
+        while scope is not None:
+            key = key if scope.saga is None else scope.saga.key
+            scope = scope.parent
+        return key
+
     def is_forgotten_within(self, saga: str) -> bool:
         """Whether a replay may leave out its code, and not that of the saga around it."""
         scope: Scope | None = self

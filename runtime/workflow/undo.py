@@ -54,8 +54,9 @@ class UndoHandler(msgspec.Struct, frozen=True):
 def check_addressable(strand: Strand, key: str, function: Callable[..., Any]) -> None:
     """Raise ``workflow.undo_not_addressable`` for a handler that could get lost (rule 2)."""
     scope = strand.scope
-    saga = "" if scope.saga is None else scope.saga.key
-    if scope.is_forgotten_within(saga) and not _reference(strand.run.host.actor, function):
+    if scope.is_forgotten_within(scope.outermost_saga) and not _reference(
+        strand.run.host.actor, function
+    ):
         raise UndoNotAddressable(
             f"the undo handler of '{keys.show(key)}' is a closure, and a restart does not run the "
             "code again that gives it: use a method of the actor or a function of a module"

@@ -71,7 +71,10 @@ class Scope(Node):
         yield self.body, self._within(place)
 
     def _within(self, place: Place) -> Place:
-        return place if self.kind == "scope" else replace(place, is_forgotten=False)
+        if self.kind == "scope":
+            return place
+        is_forgotten = place.is_forgotten and place.is_in_saga
+        return replace(place, is_forgotten=is_forgotten, is_in_saga=True)
 
     async def play(self, player: Any, wf: Workflow, place: Place) -> Any:
         within = self._within(place)

@@ -45,7 +45,8 @@ class Place:
     """The key without turns, as the name of a queue."""
     is_lost: bool = False
     is_forgotten: bool = False
-    """Whether a replay may leave out the code, and not that of the saga around it."""
+    """Whether a replay may leave out the code, and not that of the outermost saga around it."""
+    is_in_saga: bool = False
 
     @property
     def name(self) -> str:

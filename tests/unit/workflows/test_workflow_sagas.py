@@ -317,6 +317,18 @@ async def test_in_a_loop_a_handler_has_a_name(is_method: bool) -> None:
         assert ("UndoNotAddressable" in await flow.error()) is not is_method
 
 
+async def test_a_saga_in_a_loop_hands_no_closure_to_the_one_around_it() -> None:
+    async def body(self: Any, wf: Workflow) -> None:
+        async with wf.saga("outer"):
+            async for turn in wf.loop("turns"):
+                async with wf.saga("inner"):
+                    await wf.step("s", self.note, "s", undo=lambda text: None)
+                turn.stop()
+
+    async with running_flow(body, **MEMBERS) as flow:
+        assert "UndoNotAddressable" in await flow.error()
+
+
 async def test_a_method_under_another_name_is_not_taken_for_its_namesake() -> None:
     async def undo_note(self: Any, text: str) -> None:
         self.state.notes.append("the wrong one")
