@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from stator import Actor, ActorError, Event, Options, Queue, UserError, action, setup
+from stator.workflow import Workflow, workflow
 
 
 class Counter(Actor):
@@ -177,6 +178,46 @@ class Mill(Actor):
         return [type(message.body).__name__, repr(message.body)]
 
 
+class Bakery(Actor):
+    """Bakes what is ordered, in a workflow."""
+
+    state: list[str]
+    orders = Queue[str, Any]()
+    baked = Event[str]()
+
+    @workflow
+    async def run(self, wf: Workflow) -> None:
+        async for _ in wf.loop("orders"):
+            async with await wf.receive("order", self.orders, ack=True) as order:
+                loaf = await wf.step("bake", self.bake, order.body, fail_on=(ValueError,))
+                reply: dict[str, Any] = {"bread": order.body, "loaf": loaf}
+                if order.body == "sourdough":
+                    reply["taste"] = await wf.promise("taste")
+                await order.complete(reply)
+
+    async def bake(self, bread: str) -> int:
+        if bread == "stone":
+            raise ValueError("this is no bread")
+        self.state.append(bread)
+        self.broadcast(self.baked, bread)
+        return len(self.state)
+
+    @action
+    async def taste(self, how: int) -> bool:
+        if not any(entry.kind == "promise" for entry in (await self.workflow.status()).open):
+            return False
+        await self.workflow.resolve("taste", how)
+        return True
+
+    @action
+    async def left(self) -> list[str]:
+        return [message.body for message in await self.queue.try_next_batch(count=100)]
+
+    @action
+    def fall_asleep(self) -> None:
+        self.sleep()
+
+
 class Impatient(Actor):
     """Has little time for whatever it is asked, and completes nothing."""
 
@@ -247,6 +288,7 @@ registry = setup(
         "odd name+é": Echo,
         "mill": Mill,
         "impatient": Impatient,
+        "bakery": Bakery,
         "life": Life,
         "dozy": Dozy,
     }

@@ -44,7 +44,7 @@ def _runs_of(version: str) -> list[Run]:
     number = version.replace(".", "_")
     encoded = (
         *("cases/values.mjs", "cases/errors.mjs", "cases/queues.mjs", f"cases/only_{number}.mjs"),
-        "cases/life.mjs",
+        *("cases/life.mjs", "cases/workflows.mjs"),
         *("cases/connections.mjs", f"cases/connections_{number}.mjs", "cases/hibernation.mjs"),
     )
     once = (

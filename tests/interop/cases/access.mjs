@@ -96,7 +96,7 @@ test("a client's own headers are no trouble", async (t) => {
 test("the metadata names the actors of the service", async (t) => {
     const metadata = await t.get("/metadata?namespace=default");
     assert.equal(metadata.runtime, "rivetkit");
-    const names = ["counter", "dozy", "echo", "impatient", "life", "mill", "odd name+é"];
+    const names = ["bakery", "counter", "dozy", "echo", "impatient", "life", "mill", "odd name+é"];
     assert.deepEqual(Object.keys(metadata.actorNames).sort(), names);
 });
 

@@ -110,7 +110,7 @@ test("what is cancelled does not happen", async (t) => {
 
 test("a schedule wakes a sleeping actor", async (t) => {
     const actor = life(t);
-    await actor.ring_after(2.5, "morning");
+    await actor.ring_after(8, "morning");
     const id = await sleeping(t, actor);
     await until(async () => !(await sleeps(t, id, t.services.open)));
     await until(async () => (await actor.remembered()).rings.length > 0);
