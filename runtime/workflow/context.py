@@ -373,8 +373,14 @@ class Workflow:
 
     # -- branches
 
+    @overload
+    async def gather(self, name: str, /, **branches: Branch) -> dict[str, Any]: ...
+    @overload
     async def gather(
-        self, name: str, /, *, return_errors: bool = False, **branches: Branch
+        self, name: str, /, *, return_errors: bool, **branches: Branch
+    ) -> dict[str, Any]: ...
+    async def gather(
+        self, name: str, /, *, return_errors: Any = False, **branches: Any
     ) -> dict[str, Any]:
         """Run branches at the same time; return what each returned, by its name.
 
