@@ -45,17 +45,26 @@ class Writer:
         self._connection.close()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            writes, done = job
-            error: Exception | None = None
-            try:
-                self._commit(writes)
-            except Exception as problem:
-                # Whatever it is: a thread that ended here would leave the shard waiting for ever.
-                error = problem
-            self._loop.call_soon_threadsafe(done, error)
-            if self._log_pages >= self._checkpoint_pages and self._jobs.empty():
-                self._checkpoint()
+        while self._do_next():
+            pass
+
+    def _do_next(self) -> bool:
+        """Do the next job; ``False`` if there is none to come. A method of its own, so that a
+        thread that waits does not hold what it stored last."""
+        job = self._jobs.get()
+        if job is None:
+            return False
+        writes, done = job
+        error: Exception | None = None
+        try:
+            self._commit(writes)
+        except Exception as problem:
+            # Whatever it is: a thread that ended here would leave the shard waiting for ever.
+            error = problem
+        self._loop.call_soon_threadsafe(done, error)
+        if self._log_pages >= self._checkpoint_pages and self._jobs.empty():
+            self._checkpoint()
+        return True
 
     def _commit(self, writes: Writes) -> None:
         faults.point("commit.before")

@@ -114,7 +114,7 @@ UNTYPED: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", UNTYPED, ids=repr)
+@pytest.mark.parametrize("value", UNTYPED, ids=lambda value: type(value).__name__)
 def test_a_value_without_an_annotation_comes_back_as_it_was(value: Any) -> None:
     assert is_same(value, decode_value(encode_value(value)))
 
@@ -133,7 +133,7 @@ def test_a_value_without_an_annotation_comes_back_as_it_was(value: Any) -> None:
         ([1, 2], Annotated[list[int], ["no hash"]]),
         (Cell(1), Callable[[], None]),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_with_an_annotation_comes_back_as_it_was(value: Any, annotation: Any) -> None:
     image, copy = round_trip(value, annotation)
@@ -144,7 +144,7 @@ def test_a_value_with_an_annotation_comes_back_as_it_was(value: Any, annotation:
 @pytest.mark.parametrize(
     ("value", "annotation"),
     [("text", int), (Line("a"), str), ([Line("a")], list[int]), (None, Order), ({1, 2}, Order)],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_that_is_not_what_is_annotated_is_kept_all_the_same(
     value: Any, annotation: Any
@@ -373,7 +373,7 @@ def test_a_viewer_needs_no_annotation(value: Any) -> None:
         (None, None),
         ({"done": 3}, {"done": 3}),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_arguments_are_shown(given: Any, shown: Any) -> None:
     image = encode_arguments(given)
