@@ -318,11 +318,13 @@ async def test_in_a_loop_a_handler_has_a_name(is_method: bool) -> None:
 
 
 async def test_a_saga_in_a_loop_hands_no_closure_to_the_one_around_it() -> None:
+    def forget(_: object) -> None: ...
+
     async def body(self: Any, wf: Workflow) -> None:
         async with wf.saga("outer"):
             async for turn in wf.loop("turns"):
                 async with wf.saga("inner"):
-                    await wf.step("s", self.note, "s", undo=lambda text: None)
+                    await wf.step("s", self.note, "s", undo=forget)
                 turn.stop()
 
     async with running_flow(body, **MEMBERS) as flow:
