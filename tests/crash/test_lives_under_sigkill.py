@@ -1,6 +1,6 @@
 """SIGKILL at random moments of actors' lives: queues, schedules, pairs, databases, sleep, destroy.
 
-``STATOR_CRASH_SECONDS`` is how long each test kills, 10 by default; ``STATOR_CRASH_SEED`` repeats
+``STATOR_CRASH_SECONDS`` is how long each test kills, 6 by default; ``STATOR_CRASH_SEED`` repeats
 a run's choices (not its timing, which is the machine's).
 """
 
@@ -155,7 +155,7 @@ def _run_campaign(
     capfd: pytest.CaptureFixture[str],
     disturb: Callable[[Campaign], Awaitable[None]],
 ) -> None:
-    seconds = float(os.environ.get("STATOR_CRASH_SECONDS", "10"))
+    seconds = float(os.environ.get("STATOR_CRASH_SECONDS", "6"))
     seed = int(os.environ.get("STATOR_CRASH_SEED", random.randrange(10**6)))
     monkeypatch.setenv("STATOR_CRASH_JOURNAL", str(directory))
     settings: dict[str, object] = {"application__registry": "life_application:registry"}
